@@ -1,0 +1,1 @@
+//! The agent on the device: sources, the durable log, the uplink.

@@ -1,0 +1,1 @@
+//! The Kafka wire protocol, one file an API, no I/O.

@@ -1,0 +1,1 @@
+//! The cloud broker: MQTT, Kafka and HTTP doors over one log.

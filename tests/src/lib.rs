@@ -1,0 +1,1 @@
+//! Scenarios over real processes, and the harness they share.
