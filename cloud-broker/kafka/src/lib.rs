@@ -1,1 +1,32 @@
-//! The Kafka wire protocol, one file an API, no I/O.
+//! The Kafka wire protocol as the broker speaks it: one file an API, no I/O, no state.
+//!
+//! A request travels `frame` -> [`parse`] (header, bounds [`scan`], decoder) -> [`Request`]; an
+//! answer travels [`Response`] -> [`encode`] -> [`Encoded`], pieces for one vectored write. Which
+//! APIs and versions exist is said once, in [`APIS`]: it drives the ApiVersions answer, parsing,
+//! the pre-scan and the test matrix. The message structs are our own; `kafka-protocol` does the
+//! decoding and most of the encoding behind them and could be replaced without a caller noticing.
+//!
+//! Sources: the message schemas of Apache Kafka 3.9 (`clients/src/main/resources/common/message`)
+//! and KIP-482 (flexible versions, tagged fields).
+
+mod api;
+mod encoded;
+mod error_code;
+mod frame;
+mod header;
+pub mod scan;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+pub use api::{
+    APIS, Api, Incoming, ParseError, Request, Response, api_versions, encode, fetch,
+    init_producer_id, list_offsets, metadata, parse, produce,
+};
+pub use encoded::{EncodeError, Encoded};
+pub use error_code::ErrorCode;
+pub use frame::{FrameTooLarge, LENGTH_BYTES, frame_bytes};
+pub use header::Header;
+
+/// A topic's UUID as raw bytes; all zeros means "none given".
+pub type TopicId = [u8; 16];

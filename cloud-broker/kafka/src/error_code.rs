@@ -1,0 +1,97 @@
+use std::fmt;
+
+/// A Kafka error code as it stands in responses. The numbers are part of the protocol
+/// (apache/kafka: `Errors.java`); only those that this broker answers have a name here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ErrorCode(pub i16);
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        impl ErrorCode {
+            $($(#[$doc])* pub const $name: Self = Self($code);)*
+
+            /// The protocol's name of the code, `None` for one that this broker never sends.
+            #[must_use]
+            pub fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($code => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Something broke inside the broker; clients do not retry.
+    UNKNOWN_SERVER_ERROR = -1,
+    /// Success.
+    NONE = 0,
+    /// The offset lies outside the log.
+    OFFSET_OUT_OF_RANGE = 1,
+    /// A batch fails its checksum; clients send it again.
+    CORRUPT_MESSAGE = 2,
+    /// No such topic or partition.
+    UNKNOWN_TOPIC_OR_PARTITION = 3,
+    /// Another broker leads the partition.
+    NOT_LEADER_OR_FOLLOWER = 6,
+    /// The broker could not finish in time; clients send it again.
+    REQUEST_TIMED_OUT = 7,
+    /// The batch is larger than `max.message.bytes`.
+    MESSAGE_TOO_LARGE = 10,
+    /// The topic's name is not legal.
+    INVALID_TOPIC_EXCEPTION = 17,
+    /// `acks` is none of 0, 1 and -1.
+    INVALID_REQUIRED_ACKS = 21,
+    /// The principal may not touch this topic.
+    TOPIC_AUTHORIZATION_FAILED = 29,
+    /// The API does not exist in the version asked.
+    UNSUPPORTED_VERSION = 35,
+    /// The number of partitions is out of range.
+    INVALID_PARTITIONS = 37,
+    /// The request contradicts itself.
+    INVALID_REQUEST = 42,
+    /// The record format is older than version 2.
+    UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
+    /// The batch leaves a gap behind its producer's last one.
+    OUT_OF_ORDER_SEQUENCE_NUMBER = 45,
+    /// The batch lies below its producer's known sequence; clients take it as success.
+    DUPLICATE_SEQUENCE_NUMBER = 46,
+    /// A newer epoch of this producer id has written.
+    INVALID_PRODUCER_EPOCH = 47,
+    /// The principal may not use this transactional id; both big client families stop at once.
+    TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
+    /// The disk failed or is full; clients send it again.
+    KAFKA_STORAGE_ERROR = 56,
+    /// No fetch session of this id.
+    FETCH_SESSION_ID_NOT_FOUND = 70,
+    /// The fetch session's epoch is not the next one.
+    INVALID_FETCH_SESSION_EPOCH = 71,
+    /// The client's leader epoch is older than ours.
+    FENCED_LEADER_EPOCH = 74,
+    /// The client's leader epoch is newer than ours.
+    UNKNOWN_LEADER_EPOCH = 75,
+    /// The codec does not exist in the Produce version used.
+    UNSUPPORTED_COMPRESSION_TYPE = 76,
+    /// The batch or one of its records is not acceptable.
+    INVALID_RECORD = 87,
+    /// No topic of this id.
+    UNKNOWN_TOPIC_ID = 100,
+}
+
+impl ErrorCode {
+    /// Is this success?
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(formatter, "{name} ({})", self.0),
+            None => write!(formatter, "error {}", self.0),
+        }
+    }
+}
