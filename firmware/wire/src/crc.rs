@@ -36,15 +36,15 @@ static TABLE: [u32; 256] = table();
 const fn table() -> [u32; 256] {
     const POLYNOMIAL_REFLECTED: u32 = 0x82f6_3b78;
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0u32;
     while byte < 256 {
-        let mut crc = byte as u32;
+        let mut crc = byte;
         let mut bit = 0;
         while bit < 8 {
             crc = (crc >> 1) ^ (POLYNOMIAL_REFLECTED * (crc & 1));
             bit += 1;
         }
-        table[byte] = crc;
+        table[byte as usize] = crc;
         byte += 1;
     }
     table
@@ -57,7 +57,7 @@ mod tests {
     /// Vectors of RFC 3720, B.4.
     #[test]
     fn known_values() {
-        let ascending: [u8; 32] = core::array::from_fn(|i| i as u8);
+        let ascending: [u8; 32] = core::array::from_fn(|i| i.to_le_bytes()[0]);
         for (bytes, expected) in [
             (&b""[..], 0),
             (b"123456789", 0xe306_9283),

@@ -11,7 +11,7 @@
 //!
 //! Features: none needs neither `std` nor an allocator; `alloc` adds the builder; `std` (default)
 //! the processor's CRC instruction; `zstd` (default) compression.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

@@ -11,6 +11,9 @@ use super::DecompressError;
 /// (RFC 8878, 3.1.1.1.2).
 pub const WINDOW_BYTES_MAX: usize = 8 << 20;
 
+/// Frames begin so. Frames to be skipped, which hold no records, begin otherwise.
+const FRAME_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+
 /// Compresses into one frame with its content size, without dictionary; the context is used again.
 pub struct Compressor {
     context: CCtx<'static>,
@@ -84,6 +87,9 @@ impl Decompressor {
         out: &mut Vec<u8>,
         max: usize,
     ) -> Result<usize, DecompressError> {
+        if !records.starts_with(&FRAME_MAGIC) {
+            return Err(DecompressError::Corrupt);
+        }
         self.begin(max)?;
         let mut input = InBuffer::around(records);
         let mut done = 0;
@@ -138,7 +144,7 @@ fn first_bytes(records: &[u8]) -> usize {
     let announced = zstd_safe::get_frame_content_size(records).ok().flatten();
     let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
     announced
-        .unwrap_or(records.len().saturating_mul(4))
+        .unwrap_or_else(|| records.len().saturating_mul(4))
         .min(believed)
 }
 

@@ -8,8 +8,8 @@ mod topic;
 
 pub use answer::{Refusal, property};
 pub use payload::{
-    LossKey, LossReason, LossReport, Range, RepairKey, RepairReason, RepairReport, RepairRequest,
-    Resume, UnknownReason, loss_range,
+    LossKey, LossReason, LossReport, LostRange, RepairKey, RepairReason, RepairReport,
+    RepairRequest, Resume, UnknownReason, loss_range,
 };
 pub use position::{BatchRange, Position};
 pub use producer::{LANE_ID_BASE, LANE_ID_END, producer_id};

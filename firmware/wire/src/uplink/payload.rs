@@ -87,14 +87,14 @@ named!(
 
 /// Positions from `from` to before `to`: the value `A-B` of header `hw-lost`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub struct LostRange {
     /// The first lost position, A.
     pub from: Position,
     /// Behind the last lost position, B.
     pub to: Position,
 }
 
-impl Range {
+impl LostRange {
     /// Reads `A-B`, in its one spelling, with A below B and B within a lane's positions.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
@@ -110,7 +110,7 @@ impl Range {
 /// The range that a batch declares as lost, if it is a loss batch: one uncompressed record with a
 /// key of loss records and the header `hw-lost`. `payload` are the batch's bytes behind the header.
 #[must_use]
-pub fn loss_range(header: &Header, payload: &[u8]) -> Option<Range> {
+pub fn loss_range(header: &Header, payload: &[u8]) -> Option<LostRange> {
     if header.record_count != 1 || header.codec() != Ok(Codec::None) {
         return None;
     }
@@ -118,7 +118,7 @@ pub fn loss_range(header: &Header, payload: &[u8]) -> Option<Range> {
     if !record.key?.starts_with(LOSS_KEY_PREFIX.as_bytes()) {
         return None;
     }
-    Range::parse(record.header(LOST)??)
+    LostRange::parse(record.header(LOST)??)
 }
 
 /// Key of a loss record.
@@ -143,7 +143,7 @@ pub struct RepairKey<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LossReport {
     /// The lost positions.
-    pub range: Range,
+    pub range: LostRange,
     /// Why.
     pub reason: LossReason,
     /// How many events were in them.
@@ -195,7 +195,7 @@ impl fmt::Display for UnknownReason {
 
 impl core::error::Error for UnknownReason {}
 
-impl fmt::Display for Range {
+impl fmt::Display for LostRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.from, self.to)
     }
@@ -215,7 +215,7 @@ impl fmt::Display for RepairKey<'_> {
 
 impl fmt::Display for LossReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Range { from, to } = self.range;
+        let LostRange { from, to } = self.range;
         write!(
             f,
             r#"{{"from":{from},"to":{to},"reason":"{}","#,

@@ -179,8 +179,6 @@ impl core::error::Error for TopicError {}
 
 #[cfg(test)]
 mod tests {
-    use std::string::ToString;
-
     use super::*;
 
     #[test]
