@@ -60,6 +60,8 @@ fn a_crc_beyond_the_bytes_is_an_error() {
     );
 }
 
+type Change = fn(&mut Header);
+
 #[test]
 fn headers_that_no_producer_may_send() {
     let good = Header::parse(&batch_of(&[1, 2])).expect("built");
@@ -67,7 +69,7 @@ fn headers_that_no_producer_may_send() {
         records,
         last_offset_delta,
     };
-    let cases: [(fn(&mut Header), BatchError); 13] = [
+    let cases: [(Change, BatchError); 13] = [
         (|h| h.attributes = 5, BatchError::Codec(5)),
         (|h| h.attributes = 1 << 3, BatchError::LogAppendTime),
         (|h| h.attributes = 1 << 4, BatchError::Transactional),
