@@ -35,28 +35,22 @@ codes! {
     UNKNOWN_TOPIC_OR_PARTITION = 3,
     /// Another broker leads the partition.
     NOT_LEADER_OR_FOLLOWER = 6,
-    /// The broker could not finish in time; clients send it again.
-    REQUEST_TIMED_OUT = 7,
     /// The batch is larger than `max.message.bytes`.
     MESSAGE_TOO_LARGE = 10,
+    /// Not now; clients ask again.
+    COORDINATOR_LOAD_IN_PROGRESS = 14,
     /// The topic's name is not legal.
     INVALID_TOPIC_EXCEPTION = 17,
     /// `acks` is none of 0, 1 and -1.
     INVALID_REQUIRED_ACKS = 21,
-    /// The principal may not touch this topic.
-    TOPIC_AUTHORIZATION_FAILED = 29,
     /// The API does not exist in the version asked.
     UNSUPPORTED_VERSION = 35,
     /// The number of partitions is out of range.
     INVALID_PARTITIONS = 37,
     /// The request contradicts itself.
     INVALID_REQUEST = 42,
-    /// The record format is older than version 2.
-    UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
     /// The batch leaves a gap behind its producer's last one.
     OUT_OF_ORDER_SEQUENCE_NUMBER = 45,
-    /// The batch lies below its producer's known sequence; clients take it as success.
-    DUPLICATE_SEQUENCE_NUMBER = 46,
     /// A newer epoch of this producer id has written.
     INVALID_PRODUCER_EPOCH = 47,
     /// The principal may not use this transactional id; both big client families stop at once.

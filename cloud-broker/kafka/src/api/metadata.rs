@@ -119,7 +119,7 @@ impl Response {
             let name = topic
                 .name
                 .as_deref()
-                .or((header.version < 12).then_some(""));
+                .or_else(|| (header.version < 12).then_some(""));
             MetadataResponseTopic::default()
                 .with_error_code(code(topic.error))
                 .with_name(name.map(|name| text(name).into()))

@@ -1,0 +1,82 @@
+//! The Kafka door: connections over TCP and TLS, and one file for each API.
+//!
+//! A request travels [`connection`] (frames in, answers out in the same order) -> `dispatch` -> its
+//! API's file -> the backend, and back the same way. Batches are never rewritten: what a producer
+//! sent is checked and appended, what lies in the log is handed to the socket in pieces.
+//!
+//! A peer that is broken or hostile costs its own connection and a bounded amount of memory: a
+//! frame is held as far as it has arrived, and read only as far as `kafka.max_request` allows.
+
+mod api_versions;
+mod connection;
+mod dispatch;
+mod fetch;
+mod frames;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod outgoing;
+mod produce;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::door::{Door, Listener};
+
+use session::Shared;
+
+/// How long connections may take to send the answers that they owe when the broker stops.
+const STOP_MAX: Duration = Duration::from_secs(4);
+/// A pause after the process has run out of file handles or the like.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Serves one Kafka listener on the multi-thread runtime that it is called on, until
+/// [`Door::stop`] says so; returns once its connections have ended.
+///
+/// # Errors
+/// The socket cannot be taken over by the runtime.
+pub async fn serve(door: Door, listener: Listener) -> io::Result<()> {
+    let socket = TcpListener::from_std(listener.socket)?;
+    let shared = Arc::new(Shared::new(door, listener.tls));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.door.stop.requested() => break,
+            Some(ended) = connections.join_next() => watch_for_panic(ended),
+            accepted = socket.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection::run(Arc::clone(&shared), stream, peer));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, listener = listener.name, "Cannot accept");
+                    sleep(ACCEPT_RETRY).await;
+                }
+            },
+        }
+    }
+    drop(socket);
+    let drained = async {
+        while let Some(ended) = connections.join_next().await {
+            watch_for_panic(ended);
+        }
+    };
+    if timeout(STOP_MAX, drained).await.is_err() {
+        tracing::info!("Kafka connections that did not take their answers are cut off");
+    }
+    Ok(())
+}
+
+fn watch_for_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "A Kafka connection failed inside the broker");
+    }
+}

@@ -1,0 +1,127 @@
+//! Answers to a socket, in vectored writes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use headwater_kafka::Encoded;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// How long a client may take nothing of an answer that waits for it.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// Writes one answer.
+///
+/// # Errors
+/// The connection broke, or the client took nothing for [`STALL_MAX`].
+pub(super) async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    answer: Encoded,
+) -> io::Result<()> {
+    let mut pieces = Pieces {
+        left: answer.total_bytes(),
+        pieces: answer.pieces.into(),
+    };
+    while pieces.has_remaining() {
+        let written = timeout(STALL_MAX, stream.write_buf(&mut pieces)).await??;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    timeout(STALL_MAX, stream.flush()).await?
+}
+
+/// Pieces of memory that are written as one.
+struct Pieces {
+    pieces: VecDeque<Bytes>,
+    left: usize,
+}
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.left
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pieces.front().map_or(&[], |piece| piece)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [io::IoSlice<'a>]) -> usize {
+        let filled = slices.iter_mut().zip(&self.pieces);
+        filled
+            .map(|(slice, piece)| *slice = io::IoSlice::new(piece))
+            .count()
+    }
+
+    fn advance(&mut self, mut bytes: usize) {
+        self.left -= bytes;
+        while let Some(front) = self.pieces.front_mut() {
+            if front.len() > bytes {
+                front.advance(bytes);
+                return;
+            }
+            bytes -= front.len();
+            self.pieces.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes at most three bytes a call, across pieces.
+    struct Narrow(Vec<u8>);
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            bytes: &[u8],
+        ) -> std::task::Poll<io::Result<usize>> {
+            let taken = bytes.len().min(3);
+            self.0.extend_from_slice(&bytes[..taken]);
+            std::task::Poll::Ready(Ok(taken))
+        }
+
+        fn poll_write_vectored(
+            self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+            slices: &[io::IoSlice<'_>],
+        ) -> std::task::Poll<io::Result<usize>> {
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            self.poll_write(context, &bytes)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(
+            self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            self.poll_flush(context)
+        }
+    }
+
+    #[tokio::test]
+    async fn partial_writes_lose_nothing() {
+        let pieces: [&'static [u8]; 5] = [b"ab", b"c", b"defgh", b"i", b"jk"];
+        let answer = Encoded {
+            pieces: pieces.into_iter().map(Bytes::from_static).collect(),
+        };
+        let mut narrow = Narrow(Vec::new());
+        write(&mut narrow, answer).await.expect("it takes all");
+        assert_eq!(narrow.0, b"abcdefghijk");
+    }
+}

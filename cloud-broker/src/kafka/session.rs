@@ -1,0 +1,171 @@
+//! What the handlers of one connection share.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use headwater_kafka::api_versions::Software;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::auth::Identity;
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::door::Door;
+use crate::tls::Tls;
+use crate::validate::Validator;
+
+/// This broker's id: the only one on a single machine.
+pub(super) const NODE_ID: i32 = 0;
+
+/// Bytes of records that are on their way to consumers, all connections of a listener together.
+/// When they are used up an answer carries one batch, which every consumer is owed.
+const FETCH_MEMORY_BYTES: usize = 64 << 20;
+/// The unit in which that is counted.
+const FETCH_UNIT_BYTES: usize = 1 << 10;
+/// Validators kept for reuse: more than work at the same time are not needed.
+const VALIDATORS_KEPT: usize = 16;
+
+/// What all connections of a listener share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) door: Door,
+    pub(super) tls: Option<Arc<Tls>>,
+    fetch_memory: Arc<Semaphore>,
+    validators: Mutex<Vec<Validator>>,
+}
+
+impl Shared {
+    pub(super) fn new(door: Door, tls: Option<Arc<Tls>>) -> Self {
+        Self {
+            door,
+            tls,
+            fetch_memory: Arc::new(Semaphore::new(FETCH_MEMORY_BYTES / FETCH_UNIT_BYTES)),
+            validators: Mutex::default(),
+        }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    /// Who the client is; `None` if it may do nothing but ask for our versions.
+    pub(super) identity: Option<Identity>,
+    /// Where clients that came in here find this broker.
+    pub(super) host: String,
+    /// The listener's port.
+    pub(super) port: u16,
+    software: OnceLock<Software>,
+}
+
+impl Session {
+    /// `local` is the address that the client connected to, `server_name` the one that it asked
+    /// for in the TLS handshake.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        local: SocketAddr,
+        server_name: Option<&str>,
+        identity: Option<Identity>,
+    ) -> Self {
+        let advertised = shared.door.config.advertise.as_deref().or(server_name);
+        let host = match advertised {
+            Some(host) => host.to_owned(),
+            // An IPv6 listener sees IPv4 clients as ::ffff:127.0.0.1.
+            None => local.ip().to_canonical().to_string(),
+        };
+        Self {
+            shared: Arc::clone(shared),
+            identity,
+            host,
+            port: local.port(),
+            software: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn door(&self) -> &Door {
+        &self.shared.door
+    }
+
+    pub(super) fn backend(&self) -> &Arc<Backend> {
+        &self.shared.door.backend
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.shared.door.config
+    }
+
+    /// Keeps what the client says it is, for the log.
+    pub(super) fn remember(&self, software: Software) {
+        drop(self.software.set(software));
+    }
+
+    /// The client's name and version, for the log.
+    pub(super) fn software(&self) -> String {
+        match self.software.get() {
+            Some(software) => format!("{} {}", software.name, software.version),
+            None => "unknown".into(),
+        }
+    }
+
+    /// Lends a validator.
+    pub(super) fn with_validator<T>(&self, work: impl FnOnce(&mut Validator) -> T) -> T {
+        let validators = || {
+            let kept = self.shared.validators.lock();
+            kept.unwrap_or_else(PoisonError::into_inner)
+        };
+        let kept = validators().pop();
+        let mut validator = kept.unwrap_or_default();
+        let result = work(&mut validator);
+        let mut kept = validators();
+        if kept.len() < VALIDATORS_KEPT {
+            kept.push(validator);
+        }
+        result
+    }
+
+    /// Reserves up to `bytes` of the memory for answers to consumers; less if there is less.
+    pub(super) fn fetch_room(&self, bytes: usize) -> FetchRoom {
+        let mut units = bytes.div_ceil(FETCH_UNIT_BYTES);
+        while units > 0 {
+            let memory = Arc::clone(&self.shared.fetch_memory);
+            let wanted = u32::try_from(units).unwrap_or(u32::MAX);
+            if let Ok(permit) = memory.try_acquire_many_owned(wanted) {
+                let bytes = bytes.min(units * FETCH_UNIT_BYTES);
+                return FetchRoom {
+                    bytes,
+                    permit: Some(permit),
+                };
+            }
+            units /= 4;
+        }
+        FetchRoom {
+            bytes: 0,
+            permit: None,
+        }
+    }
+}
+
+/// Memory held for one answer to a consumer, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct FetchRoom {
+    bytes: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl FetchRoom {
+    /// How many bytes the answer should stay within.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives back what the answer, now known, does not need.
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        let Some(permit) = &mut self.permit else {
+            return;
+        };
+        let spare = permit
+            .num_permits()
+            .saturating_sub(bytes.div_ceil(FETCH_UNIT_BYTES));
+        drop(permit.split(spare));
+        self.bytes = self.bytes.min(bytes);
+    }
+}
