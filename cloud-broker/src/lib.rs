@@ -1,1 +1,23 @@
 //! The cloud broker: MQTT, Kafka and HTTP doors over one log.
+//!
+//! Where to begin: [`run`] puts the parts together and ends them; [`door::Door`] is what each
+//! protocol's door is given; `backend` is the log that they share. One request travels
+//! door → `validate` → `backend` → journal, and its answer the same way back.
+
+pub mod auth;
+pub mod backend;
+pub mod cert;
+pub mod commands;
+pub mod config;
+pub mod door;
+pub mod http;
+pub mod kafka;
+pub mod limits;
+pub mod metrics;
+pub mod mqtt;
+pub mod run;
+pub mod tls;
+pub mod validate;
+
+pub use config::Config;
+pub use run::{Handle, RunError, run};

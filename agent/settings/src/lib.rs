@@ -23,6 +23,7 @@ mod tree;
 mod units;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
@@ -74,6 +75,12 @@ pub fn environment() -> Vec<(String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with(env::PREFIX))
         .collect()
+}
+
+/// A path that a settings file names: relative to the folder in which that file lies, so that a
+/// folder with a settings file and its certificates works from wherever the program is started.
+pub fn beside(file: &Path, path: &Path) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
 }
 
 impl Places {

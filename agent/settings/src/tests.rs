@@ -304,6 +304,15 @@ fn sizes_and_times_print_as_they_are_written() {
     assert_eq!("1us".parse::<Span>().ok(), None);
 }
 
+#[test]
+fn paths_are_relative_to_the_file_that_names_them() {
+    let file = Path::new("/etc/headwater/broker.toml");
+    let cert = Path::new("/etc/headwater/server.pem");
+    assert_eq!(beside(file, Path::new("server.pem")), cert);
+    assert_eq!(beside(file, Path::new("/a/b.pem")), Path::new("/a/b.pem"));
+    assert_eq!(beside(Path::new("x.toml"), Path::new("b.pem")), Path::new("b.pem"));
+}
+
 /// Text that is close to a settings file, so that the properties reach past the parser.
 fn nearly_toml() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![

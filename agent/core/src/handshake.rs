@@ -1,0 +1,190 @@
+//! What the broker's answer to `resume` means (kafka.md 3.4(8) of the design: model-checked).
+
+use std::fmt;
+
+use headwater_wire::uplink::Position;
+use thiserror::Error;
+
+use crate::loss::Reason;
+
+/// The broker's answer to `resume`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResumeAnswer {
+    /// N: everything below is durable there.
+    pub next: Position,
+    /// CRC of the entry that ends at N-1; present if N > 0.
+    pub crc: Option<u32>,
+    /// The stream's id: another one means that the stream was deleted and made again.
+    pub topic_id: TopicId,
+    /// Highest generation of this lane, if it is newer than ours.
+    pub generation: Option<u32>,
+}
+
+/// A stream's UUID.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TopicId(pub [u8; 16]);
+
+/// What the log knows of the lane when the answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Everything below is acknowledged.
+    pub acked: Position,
+    /// First position of the oldest entry held: a batch or a declared loss.
+    pub oldest: Position,
+    /// Position to be sealed next.
+    pub sealed: Position,
+    /// CRC of the entry, held or only remembered, that ends at N-1.
+    pub crc_below: Option<u32>,
+    /// Whether N lies between two entries held, or at an end of them.
+    pub at_boundary: bool,
+    /// The stream's id as last seen.
+    pub topic_id: Option<TopicId>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Decision {
+    /// Drop what lies below and send from here.
+    Send(Position),
+    /// Declare `[from, to)` lost, durably, then send from `from`.
+    Declare {
+        /// First position lost: N.
+        from: Position,
+        /// First position still held.
+        to: Position,
+        /// Why.
+        reason: Reason,
+    },
+    /// Another history used the lane: it needs a new generation.
+    Repair(Fork),
+}
+
+/// The result as the uplink sees it: the log has made durable what follows from the decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Handshake {
+    /// Send from here.
+    Send(Position),
+    /// Another history used the lane; it cannot be sent under this generation.
+    Fork(Fork),
+}
+
+/// How two histories of one lane show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fork {
+    /// The broker holds more than was ever sealed here.
+    Ahead,
+    /// The broker's last entry is not the one that lies here.
+    Other,
+}
+
+/// Decides. Nothing has changed when this returns.
+pub fn decide(view: &View, answer: &ResumeAnswer) -> Decision {
+    let n = answer.next;
+    if n > view.sealed {
+        return Decision::Repair(Fork::Ahead);
+    }
+    let same = view.crc_below.is_some() && view.crc_below == answer.crc;
+    let contradicted = view.crc_below.is_some() && !same;
+    if n > Position::default() && (contradicted || (n >= view.acked && !same)) {
+        return Decision::Repair(Fork::Other);
+    }
+    if n < view.oldest {
+        return Decision::Declare { from: n, to: view.oldest, reason: reason(view, answer) };
+    }
+    // An entry of ours begins below N and ends above it: we never sent anything that ends there.
+    if !view.at_boundary {
+        return Decision::Repair(Fork::Other);
+    }
+    Decision::Send(n)
+}
+
+fn reason(view: &View, answer: &ResumeAnswer) -> Reason {
+    if view.topic_id.is_some_and(|known| known != answer.topic_id) {
+        Reason::Recreated
+    } else if answer.next == Position::default() {
+        Reason::LaneLost
+    } else {
+        Reason::Restored
+    }
+}
+
+impl ResumeAnswer {
+    /// From the user properties of the PUBACK.
+    pub fn parse(properties: &[(String, String)]) -> Result<Self, AnswerError> {
+        let value = |name| properties.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+        let missing = AnswerError::Missing;
+        let bad = |name| move |_| AnswerError::Bad(name);
+        let next = value("next").ok_or(missing("next"))?.parse().map_err(bad("next"))?;
+        let crc = value("crc").map(|hex| u32::from_str_radix(hex, 16)).transpose();
+        let generation = value("generation").map(|number| number.parse()).transpose();
+        let topic_id = TopicId::parse(value("topic_id").ok_or(missing("topic_id"))?)?;
+        let crc = crc.map_err(bad("crc"))?;
+        if next > 0 && crc.is_none() {
+            return Err(missing("crc"));
+        }
+        Ok(Self {
+            next: Position(next),
+            crc,
+            topic_id,
+            generation: generation.map_err(bad("generation"))?,
+        })
+    }
+}
+
+/// An answer that does not say what it must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AnswerError {
+    /// A property is not there.
+    #[error("Answer to resume has no {0}")]
+    Missing(&'static str),
+    /// A property is not what it should be.
+    #[error("Answer to resume has a bad {0}")]
+    Bad(&'static str),
+}
+
+impl TopicId {
+    /// From `8-4-4-4-12` hex digits.
+    pub fn parse(text: &str) -> Result<Self, AnswerError> {
+        let bad = AnswerError::Bad("topic_id");
+        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
+        if text.len() != 36 || digits.len() != 32 {
+            return Err(bad);
+        }
+        let mut id = [0; 16];
+        for (byte, pair) in id.iter_mut().zip(digits.chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| bad)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad)?;
+        }
+        Ok(Self(id))
+    }
+}
+
+impl fmt::Debug for TopicId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let dash = if matches!(index, 4 | 6 | 8 | 10) { "-" } else { "" };
+            write!(out, "{dash}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Fork {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Ahead => {
+                "Lane needs a repair: the broker holds more than this log ever sealed, so the log \
+                 was rolled back or the device cloned"
+            }
+            Self::Other => {
+                "Lane needs a repair: the broker's last batch is not the one in this log, so \
+                 another device used the lane"
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! What the scenarios share: a generator of sensor events, real processes with their ready
+//! lines, a proxy that can hold answers back or cut a link, plain clients, and an oracle.
+
+pub mod agent_log;
+pub mod broker;
+pub mod consume;
+pub mod events;
+pub mod http;
+pub mod kills;
+pub mod load;
+pub mod offline;
+pub mod oracle;
+pub mod process;
+pub mod proxy;
+pub mod rng;
+pub mod source;
+pub mod stack;
+pub mod uplink;

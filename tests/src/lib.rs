@@ -1,1 +1,0 @@
-//! Scenarios over real processes, and the harness they share.
