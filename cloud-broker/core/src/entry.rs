@@ -65,3 +65,36 @@ impl Entry {
         self.batch_crc = header.crc;
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An entry of a partition, as far as an index looks at it.
+    pub(crate) fn entry(base_offset: i64, count: u32, max_timestamp: i64) -> Entry {
+        Entry {
+            shard: 0,
+            epoch: 1,
+            topic: [1; 16],
+            partition: 0,
+            base_offset,
+            count,
+            pos: 0,
+            len: 100,
+            max_timestamp,
+            arrival_ms: 0,
+            producer_id: -1,
+            producer_epoch: -1,
+            base_sequence: -1,
+            attributes: 0,
+            batch_crc: 0,
+            topics: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ends() {
+        assert_eq!(entry(5, 3, 0).last_offset(), 7);
+        assert_eq!(entry(5, 3, 0).end_offset(), 8);
+    }
+}

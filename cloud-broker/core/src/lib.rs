@@ -10,9 +10,13 @@ pub mod bloom;
 pub mod catalog;
 pub mod entry;
 pub mod interest;
+pub mod journal;
 pub mod lanes;
+pub mod producers;
+mod ring;
 pub mod state;
 pub mod submit;
+pub mod tail_index;
 pub mod uuid;
 
 pub use catalog::{Catalog, Stream, StreamSpec};

@@ -47,7 +47,7 @@ pub struct ProducerState {
 }
 
 /// One batch of a Kafka producer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProducerBatch {
     /// Sequence of the first record.
     pub first_sequence: i32,
@@ -73,7 +73,7 @@ pub struct LaneState {
 }
 
 /// One batch, or one declared loss, of a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneEntry {
     /// First position.
     pub first: u64,

@@ -1,6 +1,8 @@
 //! What doors hand to the journal: plain publishes, encoded at once into open batches, and the
 //! requests of agents, in the order in which they came.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use headwater_wire::batch::{BatchBuilder, Header};
 
@@ -136,7 +138,8 @@ pub struct Buffer {
     open: Vec<OpenBatch>,
     used: usize,
     places: Vec<usize>,
-    requests: Vec<(u64, Request)>,
+    taken: usize,
+    requests: VecDeque<(u64, Request)>,
     request_bytes: usize,
     plain_bytes: usize,
 }
@@ -175,7 +178,7 @@ impl Buffer {
             Request::Status { json, .. } => json.len() + REQUEST_BYTES,
             Request::Resume(_) | Request::Repair(_) | Request::Closed { .. } => REQUEST_BYTES,
         };
-        self.requests.push((token, request));
+        self.requests.push_back((token, request));
     }
 
     /// Whether there is nothing in it.
@@ -208,12 +211,21 @@ impl Buffer {
         self.reset();
     }
 
-    pub(crate) fn batches(&mut self) -> &mut [OpenBatch] {
-        &mut self.open[..self.used]
+    /// The next open batch that was not taken yet; its content is the caller's to take.
+    pub(crate) fn next_batch(&mut self) -> Option<&mut OpenBatch> {
+        let open = self.open[..self.used].get_mut(self.taken)?;
+        self.taken += 1;
+        Some(open)
     }
 
-    pub(crate) fn requests(&mut self) -> impl Iterator<Item = (u64, Request)> + '_ {
-        self.requests.drain(..)
+    /// The next request.
+    pub(crate) fn next_request(&mut self) -> Option<(u64, Request)> {
+        self.requests.pop_front()
+    }
+
+    /// Whether everything was taken.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.taken == self.used && self.requests.is_empty()
     }
 
     fn reset(&mut self) {
@@ -223,7 +235,7 @@ impl Buffer {
         if self.plain_bytes > KEPT_BYTES_MAX {
             self.open.clear();
         }
-        self.used = 0;
+        (self.used, self.taken) = (0, 0);
         self.requests.clear();
         (self.request_bytes, self.plain_bytes) = (0, 0);
     }

@@ -1,0 +1,59 @@
+//! Records that the broker writes for itself: catalog, bindings of lanes, devices' status.
+
+use headwater_wire::batch::BatchBuilder;
+
+use crate::PartitionId;
+
+use super::Journal;
+use super::part::Kept;
+use super::undo::Undo;
+
+/// Internal records of one partition in the open chunk.
+#[derive(Debug, Default)]
+pub(super) struct InternalBatch {
+    pub(super) records: BatchBuilder,
+    kept: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Journal {
+    /// Writes a record of an internal stream with the rest of the chunk.
+    pub(super) fn keep(&mut self, stream: &str, key: &[u8], value: Vec<u8>) {
+        let stream = self
+            .catalog
+            .by_name(stream)
+            .expect("internal streams are always there");
+        let id = stream.partition_for_key(key);
+        let batch = self.log.chunk.internal.entry(id).or_default();
+        batch
+            .records
+            .push(0, Some(key), Some(&value), std::iter::empty())
+            .expect("internal records are small, and chunks are written when they are full");
+        batch.kept.push((key.to_vec(), value));
+    }
+
+    /// Puts the internal records of the chunk into their places.
+    pub(super) fn place_internal(&mut self) {
+        while let Some((id, mut batch)) = self.log.chunk.internal.pop_first() {
+            let base_offset = self.log.place(id, Vec::new(), |out, arrival| {
+                self.plain.write(&mut batch.records, &mut 0, arrival, out);
+            });
+            self.remember(id, base_offset, batch.kept);
+        }
+    }
+
+    fn remember(&mut self, id: PartitionId, base_offset: i64, kept: Vec<(Vec<u8>, Vec<u8>)>) {
+        let part = &mut self.log.parts[id.index()];
+        let timestamp = part.arrival.0;
+        for ((key, value), offset) in kept.into_iter().zip(base_offset..) {
+            let before = part.records.insert(
+                key.clone(),
+                Kept {
+                    value,
+                    offset,
+                    timestamp,
+                },
+            );
+            self.log.chunk.undo.push(Undo::Record { id, key, before });
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The journal as it was, from snapshots and the chunks' indexes (`cluster.md` 2.9).
+//!
+//! Order of calls: [`Recovery::load`] for each shard's snapshot, then [`Recovery::handle_entry`]
+//! and [`Recovery::handle_damage`] in the order of the log, [`Recovery::handle_record`] for the
+//! records of the internal batches that it asked for, and [`Recovery::finish`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_wire::time::Millis;
+use headwater_wire::uplink::{self, LANE_ID_BASE};
+
+use crate::catalog::{self, CatalogRecord, internal_streams};
+use crate::lanes::{Bindings, Holders};
+use crate::state::{LaneEntry, ProducerBatch, ShardState};
+use crate::tail_index::{Place, TailIndex};
+use crate::{Catalog, Entry, LaneName, StreamId};
+
+use super::chunk::{Chunk, PlainWriter};
+use super::part::{Kept, Part};
+use super::{Journal, LaneMoved, Log, Settings, StatusKept};
+
+/// Offsets that a partition skips if damage may have taken its newest batches.
+pub(super) const OFFSETS_SKIPPED: i64 = 1 << 32;
+
+/// Gathers what the log says.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    parts: BTreeMap<(StreamId, u32), Gathered>,
+}
+
+/// The journal, and what the shell keeps beside it.
+#[derive(Debug)]
+pub struct Recovered {
+    /// State as of the last commit.
+    pub journal: Journal,
+    /// Where the batches lie, by partition.
+    pub indexes: Vec<TailIndex>,
+    /// All lanes, in their highest generation.
+    pub lanes: Vec<LaneMoved>,
+    /// All agents' newest status.
+    pub statuses: Vec<StatusKept>,
+}
+
+/// What the log says contradicts itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// A batch begins before the end of the one before it. It is left out.
+    #[error("Batch at offset {offset} of partition {partition} overlaps the one before it")]
+    Overlap {
+        /// Partition of the stream.
+        partition: u32,
+        /// The batch's first offset.
+        offset: i64,
+    },
+    /// A record of `__catalog`.
+    #[error(transparent)]
+    Catalog(#[from] catalog::RecordError),
+    /// A record of `__lanes`.
+    #[error(transparent)]
+    Binding(#[from] crate::lanes::BindError),
+}
+
+#[derive(Debug, Default)]
+struct Gathered {
+    part: Part,
+    index: TailIndex,
+    /// Damage may have taken batches behind the newest that is known.
+    doubtful: bool,
+}
+
+impl Recovery {
+    /// Takes in a shard's snapshot.
+    pub fn load(&mut self, state: ShardState) {
+        for partition in state.partitions {
+            let key = (partition.topic, partition.partition);
+            let part = Part::from_state(partition, state.shard);
+            self.parts.insert(
+                key,
+                Gathered {
+                    part,
+                    ..Gathered::default()
+                },
+            );
+        }
+    }
+
+    /// Takes in one entry of the index. `covered`: the shard's snapshot reaches beyond it, so it
+    /// says only where the batch lies. Gives whether the batch's records are wanted.
+    ///
+    /// # Errors
+    /// [`RecoveryError::Overlap`]; the entry is left out, and recovery can go on.
+    pub fn handle_entry(
+        &mut self,
+        entry: &Entry,
+        place: Place,
+        covered: bool,
+    ) -> Result<bool, RecoveryError> {
+        let gathered = self
+            .parts
+            .entry((entry.topic, entry.partition))
+            .or_default();
+        if entry.base_offset < gathered.index.end() {
+            let (partition, offset) = (entry.partition, entry.base_offset);
+            return Err(RecoveryError::Overlap { partition, offset });
+        }
+        gathered.index.push(entry, place);
+        gathered.doubtful = false;
+        if covered {
+            return Ok(false);
+        }
+        let part = &mut gathered.part;
+        part.next_offset = entry.end_offset();
+        part.arrival = part.arrival.max(Millis(entry.arrival_ms));
+        replay(part, entry);
+        Ok(internal_streams().iter().any(|(id, _)| *id == entry.topic))
+    }
+
+    /// Chunks that no snapshot covers cannot be read: whatever lay in them is lost, and its
+    /// offsets are never given again.
+    pub fn handle_damage(&mut self) {
+        self.parts
+            .values_mut()
+            .for_each(|gathered| gathered.doubtful = true);
+    }
+
+    /// Takes in a record of an internal batch; without a value it is a deletion.
+    pub fn handle_record(
+        &mut self,
+        entry: &Entry,
+        offset: i64,
+        timestamp: i64,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) {
+        let part = &mut self
+            .parts
+            .entry((entry.topic, entry.partition))
+            .or_default()
+            .part;
+        match value {
+            Some(value) => {
+                let kept = Kept {
+                    value: value.to_vec(),
+                    offset,
+                    timestamp,
+                };
+                part.records.insert(key.to_vec(), kept);
+            }
+            None => {
+                part.records.remove(key);
+            }
+        }
+    }
+
+    /// The journal. `declared` are the names of the configured streams in file order.
+    ///
+    /// # Errors
+    /// [`RecoveryError`], if a record of the catalog or of a binding cannot be understood.
+    pub fn finish(
+        mut self,
+        declared: Vec<String>,
+        settings: Settings,
+    ) -> Result<Recovered, RecoveryError> {
+        let catalog = Arc::new(self.catalog(declared)?);
+        let bindings = self.bindings()?;
+        let chunk = Chunk {
+            number: 1,
+            ..Chunk::default()
+        };
+        let mut journal = Journal {
+            lanes_per_device: settings.lanes_per_device,
+            catalog,
+            bindings,
+            holders: Holders::default(),
+            log: Log {
+                epochs: settings.epochs,
+                parts: Vec::new(),
+                chunk,
+            },
+            plain: PlainWriter::default(),
+        };
+        journal.add_parts();
+        let indexes = journal
+            .log
+            .parts
+            .iter_mut()
+            .map(|part| self.settle(part))
+            .collect();
+        let (lanes, statuses) = (journal.lanes(), journal.statuses());
+        Ok(Recovered {
+            journal,
+            indexes,
+            lanes,
+            statuses,
+        })
+    }
+
+    fn catalog(&self, declared: Vec<String>) -> Result<Catalog, RecoveryError> {
+        let mut catalog = Catalog::new(declared);
+        let mut records: Vec<_> = self
+            .records_of(catalog::CATALOG)
+            .map(|(_, kept)| CatalogRecord::decode(&kept.value))
+            .collect::<Result<_, _>>()?;
+        records.sort_by_key(|(_, record)| record.created);
+        for (id, record) in records {
+            catalog.insert(id, record.spec, record.created);
+        }
+        Ok(catalog)
+    }
+
+    fn bindings(&self) -> Result<Bindings, RecoveryError> {
+        let mut bindings = Bindings::default();
+        for (key, kept) in self.records_of(catalog::LANES) {
+            bindings.handle_record(key, &kept.value)?;
+        }
+        Ok(bindings)
+    }
+
+    fn records_of(&self, stream: &str) -> impl Iterator<Item = (&Vec<u8>, &Kept)> {
+        let id = internal_streams()
+            .into_iter()
+            .find(|(_, spec)| spec.name == stream);
+        let id = id.map(|(id, _)| id).unwrap_or_default();
+        self.parts
+            .range((id, 0)..=(id, u32::MAX))
+            .flat_map(|(_, found)| &found.part.records)
+    }
+
+    /// Gives a new part what is known of it, and takes its index.
+    fn settle(&mut self, part: &mut Part) -> TailIndex {
+        let Some(gathered) = self.parts.remove(&(part.topic, part.number)) else {
+            return TailIndex::default();
+        };
+        let (topic, number, shard, internal) = (part.topic, part.number, part.shard, part.internal);
+        *part = Part {
+            topic,
+            number,
+            shard,
+            internal,
+            ..gathered.part
+        };
+        part.next_offset = part.next_offset.max(gathered.index.end());
+        if gathered.doubtful {
+            part.next_offset = part.next_offset.saturating_add(OFFSETS_SKIPPED);
+        }
+        if cfg!(hw_fault = "forget_producers") {
+            (part.producers, part.lanes) = Default::default();
+        }
+        let mut index = gathered.index;
+        index.skip_to(part.next_offset);
+        index
+    }
+}
+
+/// What an entry says about its producer or lane.
+fn replay(part: &mut Part, entry: &Entry) {
+    let (id, arrival) = (entry.producer_id, part.arrival);
+    let count = i32::try_from(entry.count).unwrap_or(i32::MAX);
+    let base_offset = entry.base_offset;
+    if id >= LANE_ID_BASE {
+        let first = uplink::Position::from_parts(entry.producer_epoch, entry.base_sequence);
+        let Some(first) = first.map(|first| first.0) else {
+            return;
+        };
+        let last = first + u64::from(entry.count) - 1;
+        let crc = entry.batch_crc;
+        part.lanes.replay(
+            id,
+            LaneEntry {
+                first,
+                last,
+                base_offset,
+                crc,
+            },
+            arrival,
+        );
+    } else if id >= 0 {
+        let batch = ProducerBatch {
+            first_sequence: entry.base_sequence,
+            last_sequence: entry.base_sequence.wrapping_add(count - 1) & i32::MAX,
+            base_offset,
+            timestamp: entry.max_timestamp,
+        };
+        part.producers
+            .advance(id, entry.producer_epoch, batch, arrival);
+    }
+}
+
+impl Journal {
+    fn lanes(&self) -> Vec<LaneMoved> {
+        let mut lanes = Vec::new();
+        for (device, stream_name, binding) in self.bindings.iter() {
+            let Some(id) = self.catalog.partition(&binding.topic_id, binding.partition) else {
+                continue;
+            };
+            for (lane, bound) in &binding.lanes {
+                let generation = bound.generation;
+                let id_of_lane = uplink::producer_id(device, stream_name, lane, generation);
+                let part = &self.log.parts[id.index()];
+                lanes.push(LaneMoved {
+                    name: LaneName {
+                        device: device.to_owned(),
+                        stream: stream_name.to_owned(),
+                        lane: lane.clone(),
+                        generation,
+                    },
+                    partition: binding.partition,
+                    next: part.lanes.position(id_of_lane).0,
+                    arrival: part.lanes.arrival(id_of_lane),
+                });
+            }
+        }
+        lanes
+    }
+
+    fn statuses(&self) -> Vec<StatusKept> {
+        let devices = self
+            .catalog
+            .by_name(catalog::DEVICES)
+            .expect("always there");
+        let parts = devices
+            .partitions
+            .iter()
+            .map(|id| &self.log.parts[id.index()]);
+        let status = |(key, kept): (&Vec<u8>, &Kept)| StatusKept {
+            device: String::from_utf8_lossy(key).into_owned(),
+            json: Bytes::copy_from_slice(&kept.value),
+            arrival: Millis(kept.timestamp),
+        };
+        parts
+            .flat_map(|part| part.records.iter().map(status))
+            .collect()
+    }
+}

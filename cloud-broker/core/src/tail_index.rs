@@ -1,0 +1,185 @@
+//! Where the committed batches of one partition lie: found by offset and by time.
+
+use crate::Entry;
+
+/// Where a batch lies in a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The journal: index into the shell's table of incarnations.
+    pub journal: u32,
+    /// Slot.
+    pub seq: u64,
+    /// First byte within the slot's frame.
+    pub pos: u32,
+    /// Bytes.
+    pub len: u32,
+}
+
+/// One committed batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Indexed {
+    /// Offset of its first record.
+    pub base_offset: i64,
+    /// Number of offsets that it takes.
+    pub count: u32,
+    /// When it came, ms.
+    pub arrival_ms: i64,
+    /// Largest record timestamp in this and all earlier batches, ms: late data makes timestamps
+    /// jump back, so only this can be searched.
+    pub timestamp_so_far: i64,
+    /// Where it lies.
+    pub place: Place,
+}
+
+impl Indexed {
+    /// The offset that follows.
+    #[must_use]
+    pub fn end_offset(&self) -> i64 {
+        self.base_offset + i64::from(self.count)
+    }
+}
+
+/// The committed batches of one partition, in order of offset.
+#[derive(Clone, Debug, Default)]
+pub struct TailIndex {
+    batches: Vec<Indexed>,
+    start: i64,
+    end: i64,
+    bytes: u64,
+}
+
+impl TailIndex {
+    /// First offset that can be read.
+    #[must_use]
+    pub fn start(&self) -> i64 {
+        self.start
+    }
+
+    /// The high watermark: offset after the last committed record.
+    #[must_use]
+    pub fn end(&self) -> i64 {
+        self.end
+    }
+
+    /// Bytes of all batches.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Moves the end to where the next record will lie, if that is further on: offsets that were
+    /// lost to damage are never given again.
+    pub fn skip_to(&mut self, next_offset: i64) {
+        self.end = self.end.max(next_offset);
+    }
+
+    /// Adds a committed batch.
+    ///
+    /// # Panics
+    /// If it begins before the end: offsets are given once.
+    pub fn push(&mut self, entry: &Entry, place: Place) {
+        assert!(entry.base_offset >= self.end, "offsets are given once");
+        let before = self
+            .batches
+            .last()
+            .map_or(i64::MIN, |batch| batch.timestamp_so_far);
+        self.batches.push(Indexed {
+            base_offset: entry.base_offset,
+            count: entry.count,
+            arrival_ms: entry.arrival_ms,
+            timestamp_so_far: before.max(entry.max_timestamp),
+            place,
+        });
+        self.end = entry.end_offset();
+        self.bytes += u64::from(entry.len);
+    }
+
+    /// The batch that contains `offset`, or else the next one, and all that follow.
+    #[must_use]
+    pub fn from_offset(&self, offset: i64) -> &[Indexed] {
+        let at = self
+            .batches
+            .partition_point(|batch| batch.end_offset() <= offset);
+        &self.batches[at..]
+    }
+
+    /// The batch that holds the first record with at least this timestamp.
+    #[must_use]
+    pub fn first_at(&self, timestamp: i64) -> Option<&Indexed> {
+        let at = self
+            .batches
+            .partition_point(|batch| batch.timestamp_so_far < timestamp);
+        self.batches.get(at)
+    }
+
+    /// The largest timestamp, and the first batch that holds a record with it.
+    #[must_use]
+    pub fn greatest(&self) -> Option<(i64, &Indexed)> {
+        let timestamp = self.batches.last()?.timestamp_so_far;
+        Some((timestamp, self.first_at(timestamp)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::entry::tests::entry;
+
+    fn place(seq: u64) -> Place {
+        Place {
+            journal: 0,
+            seq,
+            pos: 0,
+            len: 1,
+        }
+    }
+
+    #[test]
+    fn by_offset_across_a_gap() {
+        let mut index = TailIndex::default();
+        assert!(index.from_offset(0).is_empty() && index.greatest().is_none());
+        index.push(&entry(0, 3, 10), place(1));
+        index.push(&entry(3, 1, 5), place(2));
+        index.skip_to(100);
+        index.push(&entry(100, 2, 7), place(3));
+        let first = |offset| {
+            index
+                .from_offset(offset)
+                .first()
+                .map(|found| found.place.seq)
+        };
+        assert_eq!(
+            [0, 2, 3, 4, 99, 101].map(first),
+            [1, 1, 2, 3, 3, 3].map(Some)
+        );
+        assert_eq!(first(102), None);
+        assert_eq!((index.start(), index.end()), (0, 102));
+    }
+
+    #[test]
+    #[should_panic(expected = "offsets are given once")]
+    fn an_offset_is_never_given_twice() {
+        let mut index = TailIndex::default();
+        index.push(&entry(0, 3, 10), place(1));
+        index.push(&entry(2, 1, 10), place(2));
+    }
+
+    proptest! {
+        #[test]
+        fn by_time_as_a_scan_does(times in prop::collection::vec(0..20i64, 0..20), wanted in 0..21i64) {
+            let mut index = TailIndex::default();
+            for (at, time) in times.iter().enumerate() {
+                let at = i64::try_from(at).unwrap();
+                index.push(&entry(at, 1, *time), place(0));
+            }
+            let scanned = times.iter().position(|time| *time >= wanted);
+            let found = index.first_at(wanted).map(|found| usize::try_from(found.base_offset).unwrap());
+            prop_assert_eq!(found, scanned);
+            let greatest = index.greatest().map(|(time, found)| (time, usize::try_from(found.base_offset).unwrap()));
+            let scanned = times.iter().max().map(|most| (*most, times.iter().position(|time| time == most).unwrap()));
+            prop_assert_eq!(greatest, scanned);
+        }
+    }
+}
