@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::config::Config;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::presence::Presence;
 use crate::tls::Tls;
 
 /// The parts that all doors share; cheap to clone.
@@ -25,6 +26,8 @@ pub struct Door {
     pub metrics: Arc<Metrics>,
     /// What connections may use: [`Limits::enter`] for each, [`Limits::reserve`] for requests.
     pub limits: Arc<Limits>,
+    /// Which devices are connected: [`Presence::arrive`] for each connection of an agent.
+    pub presence: Arc<Presence>,
     /// The addresses that are open, by name, for answers that name them.
     pub addresses: Arc<Vec<(&'static str, SocketAddr)>>,
     /// Says when to end.

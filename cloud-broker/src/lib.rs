@@ -15,6 +15,7 @@ pub mod kafka;
 pub mod limits;
 pub mod metrics;
 pub mod mqtt;
+pub mod presence;
 pub mod run;
 pub mod tls;
 pub mod validate;

@@ -1,3 +1,7 @@
 //! The cloud broker: MQTT, Kafka and HTTP doors over one log.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    headwater_broker::commands::main()
+}

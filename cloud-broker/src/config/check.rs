@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use headwater_broker_core::catalog::{Cleanup, PARTITIONS_MAX, SpecError};
 use headwater_settings::{Places, SettingsError, Span};
-use headwater_wire::topic;
 
-use super::streams::PARTITIONS_MAX;
-use super::{Cleanup, Config, KafkaConfig, MAX_PACKET_MAX, MAX_PACKET_MIN, StreamConfig};
+use super::{Config, KafkaConfig, MAX_PACKET_MAX, MAX_PACKET_MIN, StreamConfig};
 
-const STREAM_NAME_BYTES_MAX: usize = 200;
 const KEEP_ALIVE_MAX: Span = Span::from_secs(65_535);
 
 impl Config {
@@ -106,30 +104,17 @@ impl Config {
 impl StreamConfig {
     fn check(&self, key: &str, places: &Places) -> Result<(), SettingsError> {
         let at = |field: &str| format!("{key}.{field}");
-        if !is_stream_name(&self.name) {
-            let message = "must be 1 to 200 of A-Z a-z 0-9 . _ - and not begin with __";
-            return Err(places.error(&at("name"), message));
-        }
-        for (index, filter) in self.filters.iter().enumerate() {
-            if topic::check_filter(filter.as_bytes()).is_err() || filter.starts_with('$') {
-                let key = at(&format!("filters[{index}]"));
-                return Err(places.error(&key, "is not a topic filter"));
-            }
-        }
-        if !(1..=PARTITIONS_MAX).contains(&self.partitions) {
-            let message = format!("must be from 1 to {PARTITIONS_MAX}");
-            return Err(places.error(&at("partitions"), &message));
-        }
         places.only_default(&at("cleanup"), &self.cleanup, &Cleanup::Delete)?;
-        places.only_default(&at("transient"), &self.transient, &false)
+        places.only_default(&at("transient"), &self.transient, &false)?;
+        self.spec().check().map_err(|error| {
+            let field = match error {
+                SpecError::Name | SpecError::Internal => "name",
+                SpecError::Partitions => "partitions",
+                SpecError::Filter(_) => "filters",
+                SpecError::CompactByClient => "partition_by",
+            };
+            let key = at(field);
+            SettingsError::new(places.at(&key), format!("{key}: {error}"))
+        })
     }
-}
-
-fn is_stream_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=STREAM_NAME_BYTES_MAX).contains(&name.len())
-        && name.bytes().all(allowed)
-        && !name.starts_with("__")
-        && name != "."
-        && name != ".."
 }

@@ -10,7 +10,7 @@ use headwater_settings::{Bytes, Percent, SettingsError, Span};
 use serde::Deserialize;
 
 pub use listeners::{Address, Listeners};
-pub use streams::{Cleanup, PartitionBy, StreamConfig, Validation};
+pub use streams::StreamConfig;
 
 /// All settings. Paths are already relative to the process's working directory.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -1,5 +1,7 @@
 //! `[[stream]]`: what is kept, and which topics belong to it.
 
+use headwater_broker_core::StreamSpec;
+use headwater_broker_core::catalog::{Cleanup, PartitionBy, Validation};
 use headwater_settings::{Quota, Retention, Span};
 use serde::Deserialize;
 
@@ -13,7 +15,7 @@ pub struct StreamConfig {
     /// MQTT topic filters; a topic goes to the first stream one of whose filters matches.
     #[serde(default)]
     pub filters: Vec<String>,
-    /// How many parts it has, from 1 to [`PARTITIONS_MAX`].
+    /// How many parts it has.
     #[serde(default = "partitions")]
     pub partitions: u32,
     /// How long records are kept after they arrived.
@@ -23,57 +25,35 @@ pub struct StreamConfig {
     #[serde(default = "retention_bytes")]
     pub retention_bytes: Quota,
     /// How old records go.
-    #[serde(default)]
+    #[serde(default = "cleanup")]
     pub cleanup: Cleanup,
     /// What decides about a record's partition.
-    #[serde(default)]
+    #[serde(default = "partition_by")]
     pub partition_by: PartitionBy,
     /// How much of a batch is looked at before it is accepted.
-    #[serde(default)]
+    #[serde(default = "validation")]
     pub validation: Validation,
     /// Whether records are passed on and not kept.
     #[serde(default)]
     pub transient: bool,
 }
 
-/// The most partitions that a stream may be declared with.
-pub const PARTITIONS_MAX: u32 = 10_000;
-
-/// Values of `cleanup`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub enum Cleanup {
-    /// By age and size.
-    #[default]
-    #[serde(rename = "delete")]
-    Delete,
-    /// All but the newest record of each key.
-    #[serde(rename = "compact")]
-    Compact,
-    /// Both.
-    #[serde(rename = "compact,delete")]
-    CompactDelete,
-}
-
-/// Values of `partition_by`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PartitionBy {
-    /// The client (device) that sends it.
-    #[default]
-    Client,
-    /// The record's key.
-    Topic,
-}
-
-/// Values of `validation`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Validation {
-    /// Decompress and look at each record.
-    #[default]
-    Full,
-    /// Length, checksum and header.
-    Header,
+impl StreamConfig {
+    /// As the log knows it. Retention is recorded with the stream.
+    pub fn spec(&self) -> StreamSpec {
+        StreamSpec {
+            name: self.name.clone(),
+            filters: self.filters.clone(),
+            partitions: self.partitions,
+            // Both are at most 2^63-1 by their types.
+            retention_ms: self.retention.ms().map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+            retention_bytes: self.retention_bytes.bytes(),
+            cleanup: self.cleanup,
+            partition_by: self.partition_by,
+            validation: self.validation,
+            transient: self.transient,
+        }
+    }
 }
 
 impl Config {
@@ -95,9 +75,9 @@ fn default_stream(name: &str, filters: &[&str], partitions: u32) -> StreamConfig
         partitions,
         retention: retention(),
         retention_bytes: retention_bytes(),
-        cleanup: Cleanup::Delete,
-        partition_by: PartitionBy::Client,
-        validation: Validation::Full,
+        cleanup: cleanup(),
+        partition_by: partition_by(),
+        validation: validation(),
         transient: false,
     }
 }
@@ -112,4 +92,16 @@ fn retention() -> Retention {
 
 fn retention_bytes() -> Quota {
     Quota::Unlimited
+}
+
+fn cleanup() -> Cleanup {
+    Cleanup::Delete
+}
+
+fn partition_by() -> PartitionBy {
+    PartitionBy::Client
+}
+
+fn validation() -> Validation {
+    Validation::Full
 }

@@ -5,11 +5,10 @@ mod decode;
 mod lz4;
 mod snappy;
 
+use headwater_broker_core::catalog::Validation;
 use headwater_wire::batch::{
     self, BatchError, Codec, Decompressor, Header, Limits, Record, check_crc, check_produced,
 };
-
-use crate::config::Validation;
 
 /// What a batch may hold at every door.
 pub const LIMITS: Limits = Limits {

@@ -1,0 +1,273 @@
+//! `/api/v1/streams/{s}/live`: records as they come, as server-sent events.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::{IntoResponse, Response};
+use headwater_broker_core::PartitionId;
+use headwater_wire::batch::Record;
+use headwater_wire::topic;
+use tokio::time::Instant;
+
+use super::cursor::{self, From, Start};
+use super::error::ApiError;
+use super::query::{Params, bad};
+use super::record::{RecordJson, each_record};
+use super::streams::{self, StreamName};
+use crate::backend::{ReadError, StoredBatch, Watch};
+use crate::door::Door;
+
+/// A sign of life on a quiet connection.
+const PING: Duration = Duration::from_secs(15);
+/// Text that is made at a time; more is made when the client has taken it.
+const TEXT_BYTES: usize = 128 << 10;
+/// Stored bytes that one connection holds while it decides which batch comes next; beyond that,
+/// batches are read again when it is their turn.
+const HELD_BYTES_MAX: usize = 4 << 20;
+
+/// Begins to follow a stream.
+pub(super) async fn follow(
+    State(door): State<Door>,
+    StreamName(name): StreamName,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let mut params = Params::of(&uri)?;
+    let filter = params.take("filter");
+    let from = params.take_as("from")?.unwrap_or(From::Everywhere(Start::Latest));
+    params.finish()?;
+    if filter.as_ref().is_some_and(|filter| topic::check_filter(filter.as_bytes()).is_err()) {
+        return Err(bad("filter is not a topic filter"));
+    }
+    // A browser that connects again sends the id of the last event and the same parameters.
+    let from = last_event_id(&headers)?.unwrap_or(from);
+    let stream = streams::find(&door.backend, &name)?;
+    let live = Live::open(door, &stream.partitions, from, filter).await?;
+    let events = futures_util::stream::unfold(live, |mut live| async move {
+        let text = live.next().await?;
+        Some((Ok::<_, Infallible>(text), live))
+    });
+    let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+    Ok((kind, Body::from_stream(events)).into_response())
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<From>, ApiError> {
+    let Some(id) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    match id.to_str().unwrap_or_default().parse() {
+        Ok(from @ From::Each(_)) => Ok(Some(from)),
+        Ok(From::Everywhere(_)) | Err(_) => Err(bad("Last-Event-ID is not the id of an event")),
+    }
+}
+
+/// One connection's place in a stream.
+struct Live {
+    door: Door,
+    watch: Watch,
+    partitions: Vec<Cursor>,
+    filter: Option<String>,
+    /// The id has changed since the client was last told.
+    moved: bool,
+    ping_at: Instant,
+}
+
+/// The place in one partition.
+struct Cursor {
+    number: u32,
+    partition: PartitionId,
+    next: i64,
+    head: Option<Head>,
+}
+
+/// The batch that comes next in its partition.
+struct Head {
+    arrival_ms: i64,
+    /// `None` if too much was held.
+    batch: Option<StoredBatch>,
+}
+
+impl Live {
+    async fn open(
+        door: Door,
+        partitions: &[PartitionId],
+        from: From,
+        filter: Option<String>,
+    ) -> Result<Self, ReadError> {
+        // Before the cursors: a commit in between is not missed.
+        let watch = door.backend.watch(partitions);
+        let mut cursors = Vec::with_capacity(partitions.len());
+        for (number, partition) in (0..).zip(partitions.iter().copied()) {
+            let next = from.start(number).resolve(&door.backend, partition).await?;
+            cursors.push(Cursor { number, partition, next, head: None });
+        }
+        let ping_at = Instant::now() + PING;
+        Ok(Self { door, watch, partitions: cursors, filter, moved: true, ping_at })
+    }
+
+    /// What to send next; `None` ends the connection.
+    async fn next(&mut self) -> Option<Bytes> {
+        // A client that connects again before any event came knows where it was.
+        if self.moved && self.partitions.iter().all(|cursor| cursor.head.is_none()) {
+            self.moved = false;
+            return Some(self.id_line().into());
+        }
+        loop {
+            match self.read().await {
+                Ok(Some(text)) => {
+                    self.ping_at = Instant::now() + PING;
+                    return Some(text.into());
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "Live events ended, the log cannot be read");
+                    return None;
+                }
+            }
+            tokio::select! {
+                () = self.watch.changed() => {}
+                () = tokio::time::sleep_until(self.ping_at) => {
+                    self.ping_at = Instant::now() + PING;
+                    return Some(self.ping().into());
+                }
+                () = self.door.stop.requested() => return None,
+            }
+        }
+    }
+
+    /// Text of the next records, in order of arrival, then partition; `None` at the end of all.
+    async fn read(&mut self) -> Result<Option<String>, ReadError> {
+        loop {
+            self.fill_heads().await?;
+            let heads = self.partitions.iter().enumerate();
+            let earliest = heads
+                .filter_map(|(index, cursor)| Some((cursor.head.as_ref()?.arrival_ms, index)))
+                .min();
+            let Some((_, index)) = earliest else {
+                return Ok(None);
+            };
+            let Some(batch) = self.take_head(index).await? else {
+                continue;
+            };
+            let text = self.write_events(index, batch)?;
+            if !text.is_empty() {
+                self.moved = false;
+                return Ok(Some(text));
+            }
+            self.moved = true;
+            // Much may be read that the filter leaves out; others want the thread too.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn fill_heads(&mut self) -> Result<(), ReadError> {
+        let heads = self.partitions.iter().filter_map(|cursor| cursor.head.as_ref());
+        let mut held: usize = heads.filter_map(|h| Some(h.batch.as_ref()?.bytes.len())).sum();
+        for cursor in &mut self.partitions {
+            let end = self.door.backend.bounds(cursor.partition).end;
+            if cursor.head.is_some() || cursor.next >= end {
+                continue;
+            }
+            let Some(batch) = first(&self.door, cursor).await? else {
+                continue;
+            };
+            let arrival_ms = batch.arrival_ms;
+            held += batch.bytes.len();
+            let batch = Some(batch).filter(|_| held <= HELD_BYTES_MAX);
+            cursor.head = Some(Head { arrival_ms, batch });
+        }
+        Ok(())
+    }
+
+    async fn take_head(&mut self, index: usize) -> Result<Option<StoredBatch>, ReadError> {
+        let cursor = &mut self.partitions[index];
+        match cursor.head.take().and_then(|head| head.batch) {
+            Some(batch) => Ok(Some(batch)),
+            None => first(&self.door, cursor).await,
+        }
+    }
+
+    /// Events of `batch` from the cursor on; what is too much for now is the next head.
+    fn write_events(&mut self, index: usize, batch: StoredBatch) -> Result<String, ReadError> {
+        let mut text = String::new();
+        let from = self.partitions[index].next;
+        let filter = self.filter.clone();
+        let flow = each_record(&batch, from, |record, offset| {
+            if text.len() >= TEXT_BYTES {
+                return ControlFlow::Break(());
+            }
+            self.partitions[index].next = offset.saturating_add(1);
+            if matches(filter.as_deref(), record) {
+                self.write_event(&mut text, index, record, offset);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let cursor = &mut self.partitions[index];
+        if flow.is_break() {
+            cursor.head = Some(Head { arrival_ms: batch.arrival_ms, batch: Some(batch) });
+        } else {
+            cursor.next = cursor.next.max(batch.last_offset.saturating_add(1));
+        }
+        Ok(text)
+    }
+
+    fn write_event(&self, text: &mut String, index: usize, record: &Record<'_>, offset: i64) {
+        let number = self.partitions[index].number;
+        let json = serde_json::to_string(&RecordJson::of(record, offset, Some(number)))
+            .expect("texts and numbers are always JSON");
+        text.push_str("id: ");
+        self.write_id(text);
+        write!(text, "\nevent: record\ndata: {json}\n\n").expect("a String takes all text");
+    }
+
+    fn ping(&mut self) -> String {
+        let moved = std::mem::take(&mut self.moved);
+        let id = if moved { self.id_line() } else { String::new() };
+        format!(": ping\n\n{id}")
+    }
+
+    /// An event without data: it is not given to the page, and its id counts.
+    fn id_line(&self) -> String {
+        let mut text = String::from("id: ");
+        self.write_id(&mut text);
+        text.push_str("\n\n");
+        text
+    }
+
+    /// Every partition's next offset.
+    fn write_id(&self, text: &mut String) {
+        for (index, cursor) in self.partitions.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(text, "{comma}{}:{}", cursor.number, cursor.next)
+                .expect("a String takes all text");
+        }
+    }
+}
+
+/// The batch that contains the cursor's next record. A record that was deleted meanwhile is
+/// passed over: the gap shows in the offsets.
+async fn first(door: &Door, cursor: &mut Cursor) -> Result<Option<StoredBatch>, ReadError> {
+    let backend = Arc::clone(&door.backend);
+    let read = match cursor::read(&backend, cursor.partition, cursor.next, 1).await {
+        Err(ReadError::OffsetOutOfRange) => {
+            cursor.next = cursor.next.max(backend.bounds(cursor.partition).start);
+            cursor::read(&backend, cursor.partition, cursor.next, 1).await
+        }
+        read => read,
+    };
+    Ok(read?.into_iter().next())
+}
+
+fn matches(filter: Option<&str>, record: &Record<'_>) -> bool {
+    let Some(filter) = filter else {
+        return true;
+    };
+    let key = record.key.and_then(|key| topic::check_name(key).ok());
+    key.is_some_and(|key| topic::matches(filter, key))
+}

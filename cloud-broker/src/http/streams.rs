@@ -1,0 +1,109 @@
+//! `/api/v1/streams` and `/api/v1/streams/{s}`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::Uri;
+use axum::http::request::Parts;
+use headwater_broker_core::Stream;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::query::{Params, bad};
+use crate::backend::{Backend, Bounds};
+use crate::door::Door;
+
+/// All streams; `?internal=true` those that headwater keeps for itself, too.
+pub(super) async fn list(State(door): State<Door>, uri: Uri) -> Result<Json<Value>, ApiError> {
+    let mut params = Params::of(&uri)?;
+    let internal: bool = match params.take("internal").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(bad("internal must be true or false")),
+    };
+    params.finish()?;
+    let catalog = door.backend.catalog();
+    let streams: Vec<Value> = catalog
+        .streams()
+        .filter(|stream| internal || !stream.internal)
+        .map(|stream| summary(stream, &all_bounds(&door.backend, stream)))
+        .collect();
+    Ok(Json(json!({ "streams": streams })))
+}
+
+/// One stream, with each of its partitions.
+pub(super) async fn describe(
+    State(door): State<Door>,
+    StreamName(name): StreamName,
+    uri: Uri,
+) -> Result<Json<Value>, ApiError> {
+    Params::of(&uri)?.finish()?;
+    let stream = find(&door.backend, &name)?;
+    let bounds = all_bounds(&door.backend, &stream);
+    let partitions: Vec<Value> = bounds
+        .iter()
+        .enumerate()
+        .map(|(id, bounds)| {
+            json!({
+                "id": id,
+                "start": bounds.start,
+                "end": bounds.end,
+                "bytes": bounds.bytes,
+                "leader": 0,
+                "epoch": bounds.epoch,
+            })
+        })
+        .collect();
+    let mut answer = summary(&stream, &bounds);
+    answer["partition"] = partitions.into();
+    Ok(Json(answer))
+}
+
+/// The stream's name in the path, decoded.
+#[derive(Debug)]
+pub(super) struct StreamName(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for StreamName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(error) => Err(ApiError::bad_request("bad-path", error.to_string())),
+        }
+    }
+}
+
+/// The stream called `name`.
+pub(super) fn find(backend: &Backend, name: &str) -> Result<Arc<Stream>, ApiError> {
+    let catalog = backend.catalog();
+    let found = catalog.by_name(name).cloned();
+    found.ok_or_else(|| {
+        ApiError::not_found("no-such-stream", format!("There is no stream \"{name}\""))
+    })
+}
+
+fn all_bounds(backend: &Backend, stream: &Stream) -> Vec<Bounds> {
+    let partitions = stream.partitions.iter();
+    partitions.map(|partition| backend.bounds(*partition)).collect()
+}
+
+fn summary(stream: &Stream, bounds: &[Bounds]) -> Value {
+    let spec = &stream.spec;
+    let records: i64 = bounds.iter().map(|b| b.end.saturating_sub(b.start)).sum();
+    let bytes: u64 = bounds.iter().map(|b| b.bytes).sum();
+    json!({
+        "name": spec.name,
+        "id": Uuid::from_bytes(stream.id).to_string(),
+        "filters": spec.filters,
+        "partitions": stream.partitions.len(),
+        "retention_ms": spec.retention_ms,
+        "retention_bytes": spec.retention_bytes,
+        "cleanup": spec.cleanup,
+        "partition_by": spec.partition_by,
+        "records": records,
+        "bytes": bytes,
+    })
+}
