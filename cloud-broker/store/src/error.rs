@@ -46,7 +46,12 @@ pub struct StoreError {
 impl StoreError {
     /// An error with nothing below it.
     pub fn new(kind: ErrorKind, what: &'static str, place: impl fmt::Display) -> Self {
-        Self { kind, what, place: place.to_string(), source: None }
+        Self {
+            kind,
+            what,
+            place: place.to_string(),
+            source: None,
+        }
     }
 
     /// The same error, caused by `source`.
@@ -97,7 +102,9 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
     }
 }
 
@@ -112,7 +119,10 @@ mod tests {
         assert_eq!(error.to_string(), "Cannot sync a/b: the disk is gone");
         assert!(error.source().is_some());
         let full = io::Error::from(io::ErrorKind::StorageFull);
-        assert_eq!(StoreError::io("Cannot write", "a", full).kind, ErrorKind::NoSpace);
+        assert_eq!(
+            StoreError::io("Cannot write", "a", full).kind,
+            ErrorKind::NoSpace
+        );
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// One life of a broker process: new at every start and whenever it fences itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Incarnation(pub [u8; 16]);
@@ -17,6 +20,11 @@ pub struct Nonce(pub [u8; 16]);
 pub struct WriteId(pub [u8; 16]);
 
 impl Incarnation {
+    /// The incarnation in a bytes field: none unless it has exactly 16 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The incarnation written as 32 lower-case hex digits, or none if `text` is not that.
     pub fn parse(text: &str) -> Option<Self> {
         parse_hex(text).map(Self)
@@ -47,6 +55,20 @@ macro_rules! shown_as_hex {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{}({self})", stringify!($name))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                let id = parse_hex(&text).map(Self);
+                id.ok_or_else(|| D::Error::custom("32 lower-case hex digits were expected"))
             }
         }
     )*};

@@ -50,7 +50,10 @@ mod tests {
         let inc = Incarnation(*b"0123456789abcdef");
         assert_eq!(member(inc), "m/30313233343536373839616263646566");
         assert_eq!(manifest(0x2a), "s/0002a/manifest");
-        assert_eq!(snapshot(1, 2, inc, 3), "s/00001/x/00000002-30313233-00000003");
+        assert_eq!(
+            snapshot(1, 2, inc, 3),
+            "s/00001/x/00000002-30313233-00000003"
+        );
         assert_eq!(parse_head(&head(inc)), Some(inc));
         assert_eq!(parse_head("j/00/head"), None);
     }

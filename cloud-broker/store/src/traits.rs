@@ -180,6 +180,8 @@ pub struct Damage {
 /// Where a journal ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanEnd {
+    /// The first slot that is kept: those below were given up.
+    pub first: u64,
     /// The first slot with nothing in it: the next put or tombstone goes there.
     pub next: u64,
     /// Nonce of the slot before, which the next frame repeats as `prev_nonce`.

@@ -91,11 +91,17 @@ impl Header {
         let header = Self::decode_fields(kind, &mut reader)?;
         let checksum = reader.u32()?;
         if crc::crc32c(&bytes[..HEADER_BYTES - 4]) != checksum {
-            return Err(FormatError::Checksum { what: "chunk header" });
+            return Err(FormatError::Checksum {
+                what: "chunk header",
+            });
         }
         if header.frame_bytes() > FRAME_BYTES_MAX {
             let found = header.frame_bytes();
-            return Err(FormatError::TooLarge { what: "Chunk", found, max: FRAME_BYTES_MAX });
+            return Err(FormatError::TooLarge {
+                what: "Chunk",
+                found,
+                max: FRAME_BYTES_MAX,
+            });
         }
         Ok(header)
     }
@@ -125,7 +131,11 @@ impl Header {
         let [reason] = reader.array()?;
         let note = reader.take(reader.remaining())?;
         let note = String::from_utf8_lossy(note).into_owned();
-        Ok(Tombstone { sealer, reason: Reason::from_number(reason), note })
+        Ok(Tombstone {
+            sealer,
+            reason: Reason::from_number(reason),
+            note,
+        })
     }
 
     /// Compares the payload with its checksum.
@@ -134,7 +144,9 @@ impl Header {
             && crc::crc32c(payload) == self.payload_crc
         {
             true => Ok(()),
-            false => Err(FormatError::Checksum { what: "chunk payload" }),
+            false => Err(FormatError::Checksum {
+                what: "chunk payload",
+            }),
         }
     }
 
@@ -143,14 +155,18 @@ impl Header {
             && crc::crc32c(index) == self.index_crc
         {
             true => Ok(()),
-            false => Err(FormatError::Checksum { what: "chunk index" }),
+            false => Err(FormatError::Checksum {
+                what: "chunk index",
+            }),
         }
     }
 
     fn decode_fields(kind: u8, reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         let tombstone = kind == Kind::Tombstone as u8;
         if !tombstone && kind != Kind::Chunk as u8 {
-            return Err(FormatError::Value { what: "Kind of a chunk" });
+            return Err(FormatError::Value {
+                what: "Kind of a chunk",
+            });
         }
         Ok(Self {
             tombstone,
@@ -170,7 +186,11 @@ impl Header {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let kind = if self.tombstone { Kind::Tombstone } else { Kind::Chunk };
+        let kind = if self.tombstone {
+            Kind::Tombstone
+        } else {
+            Kind::Chunk
+        };
         let mut out = Vec::with_capacity(HEADER_BYTES);
         put_prefix(&mut out, MAGIC, kind);
         out.extend_from_slice(&self.link.inc.0);
@@ -178,9 +198,13 @@ impl Header {
         out.extend_from_slice(&self.link.nonce.0);
         out.extend_from_slice(&self.link.prev_nonce.0);
         out.extend_from_slice(&self.link.low_water.to_le_bytes());
-        for number in
-            [self.index_len, self.index_crc, self.payload_len, self.batches, self.payload_crc]
-        {
+        for number in [
+            self.index_len,
+            self.index_crc,
+            self.payload_len,
+            self.batches,
+            self.payload_crc,
+        ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         let checksum = crc::crc32c(&out);
@@ -267,7 +291,11 @@ fn length(what: &'static str, found: u64) -> Result<u32, FormatError> {
     u32::try_from(found)
         .ok()
         .filter(|_| found <= FRAME_BYTES_MAX)
-        .ok_or(FormatError::TooLarge { what, found, max: FRAME_BYTES_MAX })
+        .ok_or(FormatError::TooLarge {
+            what,
+            found,
+            max: FRAME_BYTES_MAX,
+        })
 }
 
 #[cfg(test)]

@@ -107,7 +107,11 @@ impl<'a> Reader<'a> {
         let matters = flags & FLAGS_THAT_MATTER;
         if format != 1 || matters != 0 {
             let found = u64::from(format) + 256 * u64::from(matters);
-            return Err(FormatError::UnknownFormat { what: self.what, found, known: 1 });
+            return Err(FormatError::UnknownFormat {
+                what: self.what,
+                found,
+                known: 1,
+            });
         }
         Ok((kind, flags))
     }
@@ -115,15 +119,27 @@ impl<'a> Reader<'a> {
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
             let found = self.rest.len();
-            return Err(FormatError::Short { what: self.what, needed: count, found });
+            return Err(FormatError::Short {
+                what: self.what,
+                needed: count,
+                found,
+            });
         };
         self.rest = rest;
         Ok(taken)
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
-        let taken = self.take(N)?;
-        Ok(taken.try_into().expect("take gives exactly N bytes"))
+        let Some((taken, rest)) = self.rest.split_first_chunk() else {
+            let found = self.rest.len();
+            return Err(FormatError::Short {
+                what: self.what,
+                needed: N,
+                found,
+            });
+        };
+        self.rest = rest;
+        Ok(*taken)
     }
 
     pub(crate) fn u16(&mut self) -> Result<u16, FormatError> {
@@ -218,7 +234,10 @@ mod tests {
         for (at, value) in [(4, 2), (5, 1), (7, 1)] {
             let mut changed = bytes.clone();
             changed[at] = value;
-            assert!(matches!(read(&changed), Err(FormatError::UnknownFormat { .. })));
+            assert!(matches!(
+                read(&changed),
+                Err(FormatError::UnknownFormat { .. })
+            ));
         }
         assert_eq!(read(b"HWX1...."), Err(FormatError::Magic { what: "chunk" }));
         assert!(matches!(read(&bytes[..7]), Err(FormatError::Short { .. })));

@@ -1,11 +1,13 @@
 //! The 32 bytes in front of manifests and snapshots, and the compressed body behind them.
 
+use headwater_wire::batch::{Compressor, DecompressError, Decompressor};
 use headwater_wire::crc;
 
 use super::FormatError;
 use super::coding::{Kind, Reader, put_prefix};
 
-mod zstd;
+/// Smallest and fastest on what we store.
+const ZSTD_LEVEL: i32 = 1;
 
 /// Bytes in front of the body.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -27,7 +29,7 @@ impl Envelope {
         self.check_raw(raw.len() as u64)?;
         let mut out = Vec::with_capacity(HEADER_BYTES + raw.len() / 2);
         out.resize(HEADER_BYTES, 0);
-        zstd::compress_into(raw, &mut out);
+        Compressor::new(ZSTD_LEVEL).compress_into(raw, &mut out);
         let body = &out[HEADER_BYTES..];
         let mut header = Vec::with_capacity(HEADER_BYTES);
         put_prefix(&mut header, self.magic, self.kind);
@@ -58,10 +60,21 @@ impl Envelope {
             return Err(FormatError::Checksum { what: self.what });
         }
         let expected = self.check_raw(raw_len)?;
-        let raw = zstd::decompress(body, expected, self.what)?;
-        match raw.len() == expected {
-            true => Ok(raw),
-            false => Err(FormatError::Value { what: self.what }),
+        let mut raw = Vec::new();
+        let read = Decompressor::new().decompress_into(body, &mut raw, expected);
+        match read {
+            Ok(()) if raw.len() == expected => Ok(raw),
+            Ok(()) | Err(DecompressError::Corrupt | DecompressError::Trailing) => {
+                Err(FormatError::Value { what: self.what })
+            }
+            Err(DecompressError::TooLarge) => {
+                let [found, max] = [expected as u64 + 1, expected as u64];
+                Err(FormatError::TooLarge {
+                    what: self.what,
+                    found,
+                    max,
+                })
+            }
         }
     }
 
@@ -70,6 +83,10 @@ impl Envelope {
         usize::try_from(found)
             .ok()
             .filter(|_| found <= max)
-            .ok_or(FormatError::TooLarge { what: self.what, found, max })
+            .ok_or(FormatError::TooLarge {
+                what: self.what,
+                found,
+                max,
+            })
     }
 }

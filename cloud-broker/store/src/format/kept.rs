@@ -1,6 +1,8 @@
 //! A protobuf message that keeps the fields it does not know, so that an older broker that
 //! rewrites a newer one's manifest loses nothing of it. (prost alone drops them.)
 
+use std::ops::{Deref, DerefMut};
+
 use bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, encode_key, encode_varint, skip_field};
 use prost::{DecodeError, Message};
@@ -23,12 +25,35 @@ pub struct Kept<M> {
 impl<M> Kept<M> {
     /// `known` with nothing behind it.
     pub fn new(known: M) -> Self {
-        Self { known, unknown: Vec::new() }
+        Self {
+            known,
+            unknown: Vec::new(),
+        }
     }
 
     /// Bytes of the fields that this version does not know.
     pub fn unknown_bytes(&self) -> usize {
         self.unknown.len()
+    }
+}
+
+impl<M> Deref for Kept<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.known
+    }
+}
+
+impl<M> DerefMut for Kept<M> {
+    fn deref_mut(&mut self) -> &mut M {
+        &mut self.known
+    }
+}
+
+impl<M> From<M> for Kept<M> {
+    fn from(known: M) -> Self {
+        Self::new(known)
     }
 }
 
@@ -151,7 +176,12 @@ mod tests {
 
     #[test]
     fn a_field_that_is_cut_off_is_an_error() {
-        let bytes = New { id: 1, name: "abc".into(), ..New::default() }.encode_to_vec();
+        let bytes = New {
+            id: 1,
+            name: "abc".into(),
+            ..New::default()
+        }
+        .encode_to_vec();
         for end in 1..bytes.len() {
             let cut = Kept::<Old>::decode(&bytes[..end]);
             let whole_field = end == 2 + 3;

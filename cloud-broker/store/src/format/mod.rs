@@ -18,4 +18,5 @@ pub mod member;
 pub mod snapshot;
 
 pub use coding::FormatError;
+pub use json::Rest;
 pub use kept::{Kept, Known};

@@ -27,7 +27,8 @@ pub(super) fn encode_into(
     let mut before = Before::default();
     for entry in sorted {
         check(entry, payload_len)?;
-        let topic = topics.binary_search(&entry.topic).expect("the table holds every topic");
+        // Every topic is in the table, so this is its place there.
+        let topic = topics.partition_point(|topic| *topic < entry.topic);
         before = put_entry(out, &before, entry, topic as u64);
     }
     Ok(())
@@ -122,7 +123,9 @@ fn decode_entry(
     let entry = Entry {
         shard,
         epoch,
-        topic: *topics.get(topic).ok_or(FormatError::Value { what: "Topic of a batch" })?,
+        topic: *topics.get(topic).ok_or(FormatError::Value {
+            what: "Topic of a batch",
+        })?,
         partition: reader.delta_as(before.partition)?,
         base_offset: reader.delta(before.next_offset)?,
         count: reader.varint_as()?,
@@ -142,7 +145,9 @@ fn decode_entry(
 
 fn decode_topics<'a>(reader: &mut Reader<'a>) -> Result<&'a [[u8; 16]], FormatError> {
     let count: usize = reader.varint_as()?;
-    let bytes = count.checked_mul(16).ok_or(FormatError::Value { what: "Topics of a chunk" })?;
+    let bytes = count.checked_mul(16).ok_or(FormatError::Value {
+        what: "Topics of a chunk",
+    })?;
     Ok(reader.take(bytes)?.as_chunks().0)
 }
 
