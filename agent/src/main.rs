@@ -1,3 +1,10 @@
 //! The agent on the device: sources, the durable log, the uplink.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use headwater_agent::commands::Command;
+
+fn main() -> ExitCode {
+    Command::parse().execute()
+}

@@ -7,7 +7,7 @@ use headwater_settings::{Bytes, Places, SettingsError, Span};
 use super::{Config, LogSettings, OnMissingStream, Overflow, Scheme, SourceSettings, UplinkSettings};
 use crate::device::is_device_name;
 use crate::sources::template::Template;
-use crate::uplink::INFLIGHT_MAX;
+use crate::uplink::{INFLIGHT_BYTES_MAX, INFLIGHT_MAX};
 
 /// `log.max_bytes` is at least this: the tail journal, one segment and room to move.
 pub(crate) const LOG_BYTES_MIN: u64 = 16 * 1024 * 1024;
@@ -41,6 +41,9 @@ impl Config {
         }
         self.log.check(places)?;
         self.uplink.check(places)?;
+        if u32::from(self.uplink.window) * self.log.batch_bytes > INFLIGHT_BYTES_MAX {
+            return Err(places.error("uplink.window", "times log.batch_bytes must be at most 4MiB"));
+        }
         self.check_sources(places)
     }
 

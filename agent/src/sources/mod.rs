@@ -13,16 +13,17 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_wire::{names, uplink::EVENT_BYTES_MAX};
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::config::SourceSettings;
 use crate::log::{AppendError, Event, Log};
-use crate::status::{SourceState, SourceView};
+use crate::status::{Changes, SourceState, SourceView};
 use template::{Fields, Template};
 
 /// Where the `mqtt` source listens if nothing is said.
@@ -37,7 +38,7 @@ pub type Headers = Vec<(String, Option<Bytes>)>;
 pub struct Opened {
     /// Where it listens, if it does.
     pub listen: Option<SocketAddr>,
-    /// Runs until it is dropped.
+    /// Runs until the agent stops ([`Intake::stopping`]).
     pub task: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -116,7 +117,28 @@ struct Shared {
     template: Template,
     events: AtomicU64,
     rejected: AtomicU64,
+    connections: AtomicUsize,
     state: std::sync::Mutex<(SourceState, Option<String>)>,
+    changes: Changes,
+    stopping: Stopping,
+}
+
+/// Tells that the agent stops. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// The switch, and what tells of it.
+    pub fn new() -> (watch::Sender<bool>, Self) {
+        let (switch, stopping) = watch::channel(false);
+        (switch, Self(stopping))
+    }
+
+    /// Resolves when the agent stops, at once if it already does.
+    pub async fn wait(&mut self) {
+        // A switch that is gone means the same.
+        let _either = self.0.wait_for(|stop| *stop).await;
+    }
 }
 
 impl Intake {
@@ -124,7 +146,12 @@ impl Intake {
     ///
     /// # Errors
     /// A topic template that was not checked.
-    pub fn new(settings: &SourceSettings, log: Log) -> Result<Self, SourceError> {
+    pub fn new(
+        settings: &SourceSettings,
+        log: Log,
+        changes: Changes,
+        stopping: Stopping,
+    ) -> Result<Self, SourceError> {
         let default = if settings.kind == "mqtt" { "{topic}" } else { "{device}/{source}/{name}" };
         let template = Template::parse(settings.topic.as_deref().unwrap_or(default))
             .map_err(|reason| SourceError::Topic { name: settings.name().to_owned(), reason })?;
@@ -139,8 +166,11 @@ impl Intake {
                 template,
                 events: AtomicU64::new(0),
                 rejected: AtomicU64::new(0),
+                connections: AtomicUsize::new(0),
                 state: std::sync::Mutex::new((SourceState::Running, None)),
                 log,
+                changes,
+                stopping,
             }),
         })
     }
@@ -148,6 +178,16 @@ impl Intake {
     /// The source's name.
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// Resolves when the agent stops: take nothing more, answer what was taken, and end.
+    pub fn stopping(&self) -> Stopping {
+        self.shared.stopping.clone()
+    }
+
+    /// How many clients the source has now.
+    pub fn set_connections(&self, count: usize) {
+        self.shared.connections.store(count, Ordering::Relaxed);
     }
 
     /// The topic of a reading: `name` is its own name, `topic` the topic it came with, if any.
@@ -225,6 +265,7 @@ impl Intake {
             events: shared.events.load(Ordering::Relaxed),
             rejected: shared.rejected.load(Ordering::Relaxed),
             error,
+            connections: shared.connections.load(Ordering::Relaxed),
         }
     }
 }
@@ -250,9 +291,13 @@ impl Shared {
 
     fn set_state(&self, state: SourceState, error: Option<String>) {
         if let Ok(mut current) = self.state.lock()
-            && *current != (state, error.clone())
+            && (current.0 != state || current.1 != error)
         {
+            let changed = current.0 != state;
             *current = (state, error);
+            if changed {
+                self.changes.tell();
+            }
         }
     }
 }

@@ -58,8 +58,12 @@ async fn run(intake: Intake, interval: Duration) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks.tick().await;
     let mut sampler = Sampler::new();
+    let mut stopping = intake.stopping();
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            () = stopping.wait() => return,
+            _tick = ticks.tick() => {}
+        }
         // A disk's file system may hang for minutes (NFS): the reading waits elsewhere.
         let sampled = tokio::task::spawn_blocking(move || {
             let readings = sampler.sample();
@@ -185,7 +189,7 @@ impl Sampler {
         let mut interfaces: Vec<_> = networks.iter().filter(|(name, _)| *name != "lo").collect();
         interfaces.sort_by(|a, b| a.0.cmp(b.0));
         for (name, data) in interfaces {
-            let name = level(name);
+            let name = level(&name.to_string_lossy());
             let rate = |bytes: u64| as_f64(bytes) / seconds;
             readings.push(Reading::new(format!("net/{name}/rx"), rate(data.received()), "B/s"));
             readings.push(Reading::new(format!("net/{name}/tx"), rate(data.transmitted()), "B/s"));

@@ -1,0 +1,236 @@
+//! One client's socket: bytes in, bytes out, and when to give up.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use headwater_mqtt::Reason;
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::Open;
+use super::budget::Held;
+use super::session::Session;
+
+/// Bytes taken from the socket at a time; the buffer lives on the stack for one read.
+const READ_BYTES: usize = 16 * 1024;
+/// Reads in a row before the others get their turn.
+const READS_MAX: usize = 4;
+/// Above this many unwritten bytes nothing more is read: whoever asks must take the answers.
+const OUT_BYTES_MAX: usize = 256 * 1024;
+/// How long the last words may take.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Serves a client until it goes or must go, then settles what it had sent.
+pub(super) async fn run(open: Open, socket: TcpStream) {
+    let mut stopping = open.door.intake.stopping();
+    let mut connection = Connection::new(open, socket);
+    let kick = connection.session.kick();
+    while connection.session.end.is_none() {
+        tokio::select! {
+            biased;
+            () = stopping.wait() => {
+                connection.session.disconnect(Reason::SERVER_SHUTTING_DOWN, "The agent stops");
+            }
+            () = kick.notified() => {
+                connection.session.disconnect(Reason::SESSION_TAKEN_OVER, "Another client has this id");
+            }
+            ended = connection.turn() => if ended.is_err() { break },
+        }
+    }
+    connection.finish().await;
+}
+
+struct Connection {
+    session: Session,
+    socket: TcpStream,
+    /// The front of a packet that has not come whole.
+    tail: BytesMut,
+    tail_held: Held,
+    /// When the packet in `tail` began.
+    tail_since: Instant,
+    last_read: Instant,
+    last_written: Instant,
+}
+
+impl Connection {
+    fn new(open: Open, socket: TcpStream) -> Self {
+        let now = Instant::now();
+        Self {
+            tail_held: open.door.budget.hold(0),
+            session: Session::new(open),
+            socket,
+            tail: BytesMut::new(),
+            tail_since: now,
+            last_read: now,
+            last_written: now,
+        }
+    }
+
+    /// Waits for one thing to happen and deals with it. Can be dropped at any await.
+    async fn turn(&mut self) -> io::Result<()> {
+        self.session.deliver();
+        self.write()?;
+        let reading = self.is_reading();
+        let writing = !self.session.out.is_empty();
+        let budget = self.session.door().budget.clone();
+        let mailbox = self.session.mailbox.clone();
+        let deadline = self.deadline(reading);
+        tokio::select! {
+            biased;
+            outcome = self.session.settled() => self.session.handle_settled(outcome),
+            ready = self.socket.ready(interest(reading, writing)), if reading || writing => {
+                if ready?.is_readable() && reading {
+                    self.read()?;
+                }
+            }
+            () = arrived(mailbox.as_deref()) => {}
+            () = budget.available(), if !reading => {}
+            () = tokio::time::sleep_until(deadline) => self.handle_timeout(reading),
+        }
+        Ok(())
+    }
+
+    /// Whether this connection may read: there is room for what comes, and for the answers.
+    fn is_reading(&self) -> bool {
+        !self.session.door().budget.is_spent() && self.session.out.len() < OUT_BYTES_MAX
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let mut buffer = [0_u8; READ_BYTES];
+        for _ in 0..READS_MAX {
+            let bytes = match self.socket.try_read(&mut buffer) {
+                Ok(0) => {
+                    self.session.end_silently();
+                    break;
+                }
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            };
+            self.last_read = Instant::now();
+            self.take(&buffer[..bytes]);
+            if self.session.end.is_some() || !self.is_reading() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what came, in place; only an incomplete packet is copied.
+    fn take(&mut self, came: &[u8]) {
+        let began = self.tail.is_empty();
+        if began {
+            let done = self.session.handle_bytes(came);
+            self.tail.extend_from_slice(&came[done..]);
+        } else {
+            self.tail.extend_from_slice(came);
+            let done = self.session.handle_bytes(&self.tail);
+            self.tail.advance(done);
+            if done > 0 {
+                // A large packet's buffer is not kept for the small ones that follow.
+                self.tail = BytesMut::from(&self.tail[..]);
+                self.tail_since = self.last_read;
+            }
+        }
+        if began {
+            self.tail_since = self.last_read;
+        }
+        self.tail_held.set(self.tail.len());
+    }
+
+    /// Writes what the socket takes now.
+    fn write(&mut self) -> io::Result<()> {
+        while !self.session.out.is_empty() {
+            match self.socket.try_write(&self.session.out) {
+                Ok(bytes) => {
+                    self.session.handle_written(bytes);
+                    self.last_written = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.last_written = Instant::now();
+        Ok(())
+    }
+
+    /// When this connection has waited too long, whatever it waits for.
+    fn deadline(&self, reading: bool) -> Instant {
+        let limits = &self.session.door().limits;
+        let mut deadline = self.last_written + limits.write_timeout;
+        if self.session.out.is_empty() {
+            // Nothing waits to be written: look again in a while.
+            deadline = Instant::now() + limits.write_timeout;
+        }
+        if let Some(silence) = self.silence_max().filter(|_| reading) {
+            deadline = deadline.min(self.last_read + silence);
+        }
+        if !self.tail.is_empty() {
+            deadline = deadline.min(self.tail_since + limits.packet_timeout);
+        }
+        deadline
+    }
+
+    fn silence_max(&self) -> Option<std::time::Duration> {
+        match &self.session.client {
+            None => Some(self.session.door().limits.connect_timeout),
+            Some(client) => client.silence_max,
+        }
+    }
+
+    fn handle_timeout(&mut self, reading: bool) {
+        let now = Instant::now();
+        let limits = &self.session.door().limits;
+        let late = |since: Instant, limit| now >= since + limit;
+        if !self.session.out.is_empty() && late(self.last_written, limits.write_timeout) {
+            // It reads nothing, so it is told nothing.
+            self.session.end_silently();
+        } else if !self.tail.is_empty() && late(self.tail_since, limits.packet_timeout) {
+            self.session.disconnect(Reason::UNSPECIFIED, "The rest of the packet did not come");
+        } else if reading && self.silence_max().is_some_and(|limit| late(self.last_read, limit)) {
+            self.session.disconnect(Reason::KEEP_ALIVE_TIMEOUT, "Keep alive timeout");
+        }
+    }
+
+    /// Answers what was taken, says why it ends, publishes the will.
+    async fn finish(mut self) {
+        self.tail_held.set(0);
+        while self.session.has_pending() {
+            let outcome = self.session.settled().await;
+            self.session.handle_settled(outcome);
+        }
+        let will = self.session.take_will();
+        self.session.write_end();
+        let last_words = async {
+            self.socket.write_all(&self.session.out).await?;
+            self.socket.shutdown().await
+        };
+        // The client may be gone; then nobody is there to be told.
+        let _told = timeout(LAST_WORDS, last_words).await;
+        if let Some(will) = will {
+            let mut event = will.event;
+            event.timestamp = crate::clock::now_ms();
+            let door = self.session.door();
+            // A full log is counted and shown in the status; a will cannot be tried again.
+            if door.intake.append(vec![event]).await.is_ok() {
+                door.hub.publish(will.publication);
+            }
+        }
+    }
+}
+
+fn interest(reading: bool, writing: bool) -> Interest {
+    match (reading, writing) {
+        (true, true) => Interest::READABLE | Interest::WRITABLE,
+        (false, true) => Interest::WRITABLE,
+        (true | false, false) => Interest::READABLE,
+    }
+}
+
+async fn arrived(mailbox: Option<&super::hub::Mailbox>) {
+    match mailbox {
+        Some(mailbox) => mailbox.arrived().await,
+        None => std::future::pending().await,
+    }
+}
