@@ -69,7 +69,9 @@ pub fn create_ca(dir: &Path) -> Result<(), CertError> {
 /// # Errors
 /// [`CertError`].
 pub fn create_server(dir: &Path, hosts: &[String]) -> Result<(), CertError> {
-    let first = hosts.first().ok_or_else(|| CertError::Host(String::new()))?;
+    let first = hosts
+        .first()
+        .ok_or_else(|| CertError::Host(String::new()))?;
     let mut params = params(first, LEAF_YEARS);
     params.subject_alt_names = hosts.iter().map(|h| host(h)).collect::<Result<_, _>>()?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -130,18 +132,27 @@ fn host(host: &str) -> Result<SanType, CertError> {
 }
 
 fn paths(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
-    (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")))
+    (
+        dir.join(format!("{name}.pem")),
+        dir.join(format!("{name}.key")),
+    )
 }
 
 fn read(path: &Path) -> Result<String, CertError> {
-    fs::read_to_string(path).map_err(|source| CertError::File { path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| CertError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The key first: a certificate without its key is of no use, a key without certificate does no
 /// harm.
 fn write_pair(dir: &Path, name: &str, cert: &str, key: &KeyPair) -> Result<(), CertError> {
     let (cert_path, key_path) = paths(dir, name);
-    fs::create_dir_all(dir).map_err(|source| CertError::File { path: dir.to_owned(), source })?;
+    fs::create_dir_all(dir).map_err(|source| CertError::File {
+        path: dir.to_owned(),
+        source,
+    })?;
     write(&key_path, &key.serialize_pem(), 0o600)?;
     write(&cert_path, cert, 0o644)
 }
@@ -153,12 +164,20 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), CertError> {
     let temporary = PathBuf::from(name);
     let replace = || {
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    replace().map_err(|source| CertError::File { path: path.to_owned(), source })
+    replace().map_err(|source| CertError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

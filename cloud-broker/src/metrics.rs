@@ -66,7 +66,7 @@ pub struct Gauge(AtomicI64);
 /// How often a time lay under each bound.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    buckets: [AtomicU64; Histogram::BOUNDS_US.len()],
+    buckets: [AtomicU64; Self::BOUNDS_US.len()],
     count: AtomicU64,
     sum_ns: AtomicU64,
 }
@@ -196,7 +196,11 @@ impl Metrics {
             "Events that devices reported as lost.",
         );
         for reason in LostReason::ALL {
-            text.line("reason", reason.as_str(), self.lost_events.of(reason).value());
+            text.line(
+                "reason",
+                reason.as_str(),
+                self.lost_events.of(reason).value(),
+            );
         }
         text.head(
             "headwater_unrouted_publishes_total",
@@ -208,7 +212,11 @@ impl Metrics {
         for door in DoorName::ALL {
             text.line("door", door.as_str(), self.connections.of(door).value());
         }
-        text.histogram("headwater_sync_seconds", "Time of a sync of the journal.", &self.sync);
+        text.histogram(
+            "headwater_sync_seconds",
+            "Time of a sync of the journal.",
+            &self.sync,
+        );
         text.out
     }
 }
@@ -264,7 +272,10 @@ mod tests {
     fn the_text_has_every_fixed_name() {
         let metrics = Metrics::default();
         metrics.records_in.of(DoorName::Kafka).add(7);
-        metrics.lost_events.of(LostReason::from_word("lane-lost")).add(3);
+        metrics
+            .lost_events
+            .of(LostReason::from_word("lane-lost"))
+            .add(3);
         metrics.connections.of(DoorName::Http).add(2);
         metrics.sync.record(Duration::from_micros(100));
         metrics.sync.record(Duration::from_micros(101));

@@ -18,7 +18,10 @@ impl Presence {
     /// A connection of `device` has been admitted.
     pub fn arrive(self: &Arc<Self>, device: &str) -> Present {
         self.change(|here| *here.entry(device.to_owned()).or_default() += 1);
-        Present { presence: Arc::clone(self), device: device.to_owned() }
+        Present {
+            presence: Arc::clone(self),
+            device: device.to_owned(),
+        }
     }
 
     /// Whether `device` has a connection.
@@ -34,10 +37,11 @@ impl Presence {
 
 impl Drop for Present {
     fn drop(&mut self) {
-        self.presence.change(|here| match here.get_mut(&self.device) {
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => drop(here.remove(&self.device)),
-        });
+        self.presence
+            .change(|here| match here.get_mut(&self.device) {
+                Some(count) if *count > 1 => *count -= 1,
+                Some(_) | None => drop(here.remove(&self.device)),
+            });
     }
 }
 

@@ -80,7 +80,7 @@ pub fn environment() -> Vec<(String, String)> {
 /// A path that a settings file names: relative to the folder in which that file lies, so that a
 /// folder with a settings file and its certificates works from wherever the program is started.
 pub fn beside(file: &Path, path: &Path) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(path)
+    file.parent().unwrap_or_else(|| Path::new("")).join(path)
 }
 
 impl Places {

@@ -310,7 +310,10 @@ fn paths_are_relative_to_the_file_that_names_them() {
     let cert = Path::new("/etc/headwater/server.pem");
     assert_eq!(beside(file, Path::new("server.pem")), cert);
     assert_eq!(beside(file, Path::new("/a/b.pem")), Path::new("/a/b.pem"));
-    assert_eq!(beside(Path::new("x.toml"), Path::new("b.pem")), Path::new("b.pem"));
+    assert_eq!(
+        beside(Path::new("x.toml"), Path::new("b.pem")),
+        Path::new("b.pem")
+    );
 }
 
 /// Text that is close to a settings file, so that the properties reach past the parser.

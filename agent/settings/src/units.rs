@@ -100,6 +100,11 @@ impl Percent {
         let part = u128::from(whole) * u128::from(self.thousandths) / 100_000;
         u64::try_from(part).unwrap_or(whole)
     }
+
+    /// In whole hundredths, rounded up.
+    pub fn rounded_up(self) -> u8 {
+        u8::try_from(self.thousandths.div_ceil(1000)).unwrap_or(100)
+    }
 }
 
 impl Retention {

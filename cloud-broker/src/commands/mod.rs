@@ -50,10 +50,16 @@ pub fn main() -> ExitCode {
 
 impl Failure {
     fn failed(error: impl std::fmt::Display) -> Self {
-        Self { message: error.to_string(), code: 1 }
+        Self {
+            message: error.to_string(),
+            code: 1,
+        }
     }
 
     fn usage(error: impl std::fmt::Display) -> Self {
-        Self { message: error.to_string(), code: 2 }
+        Self {
+            message: error.to_string(),
+            code: 2,
+        }
     }
 }

@@ -75,9 +75,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::load(&args.flags()).map_err(Failure::usage)?;
     logging::start();
     raise_file_limit();
-    let signals = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let signals = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
     let signals = signals.map_err(Failure::failed)?;
-    let received = signals.block_on(async { Signals::new() }).map_err(Failure::failed)?;
+    let received = signals
+        .block_on(async { Signals::new() })
+        .map_err(Failure::failed)?;
     let handle = run::run(config).map_err(|error| match error.is_configuration() {
         true => Failure::usage(error),
         false => Failure::failed(error),
@@ -129,7 +133,13 @@ fn reload(handle: &Handle) {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
     if let Err(error) = raised {
         tracing::debug!(%error, "Limit of open files stays");
     }

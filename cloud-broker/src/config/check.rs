@@ -82,7 +82,10 @@ impl Config {
             ("mqtt.receive_max", u64::from(self.mqtt.receive_max)),
             ("kafka.max_request", self.kafka.max_request.0),
             ("limits.connections", u64::from(self.limits.connections)),
-            ("limits.lanes_per_device", u64::from(self.limits.lanes_per_device)),
+            (
+                "limits.lanes_per_device",
+                u64::from(self.limits.lanes_per_device),
+            ),
         ];
         match at_least_one.iter().find(|(_, value)| *value == 0) {
             Some((key, _)) => Err(places.error(key, "must be at least 1")),

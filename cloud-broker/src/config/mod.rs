@@ -185,7 +185,11 @@ impl Config {
     fn resolve_paths(&mut self, file: &Path) {
         let tls = self.tls.as_mut();
         let tls_paths = tls.into_iter().flat_map(|tls| {
-            [Some(&mut tls.cert), Some(&mut tls.key), tls.client_ca.as_mut()]
+            [
+                Some(&mut tls.cert),
+                Some(&mut tls.key),
+                tls.client_ca.as_mut(),
+            ]
         });
         let own = [
             self.data_dir.as_mut(),

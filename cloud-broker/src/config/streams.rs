@@ -46,7 +46,10 @@ impl StreamConfig {
             filters: self.filters.clone(),
             partitions: self.partitions,
             // Both are at most 2^63-1 by their types.
-            retention_ms: self.retention.ms().map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+            retention_ms: self
+                .retention
+                .ms()
+                .map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
             retention_bytes: self.retention_bytes.bytes(),
             cleanup: self.cleanup,
             partition_by: self.partition_by,

@@ -102,7 +102,12 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { door, router, peer, place } = self;
+        let Self {
+            door,
+            router,
+            peer,
+            place,
+        } = self;
         let stream = TokioIo::new(Stall::new(stream, READER_PATIENCE));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -124,7 +129,9 @@ impl Connection {
             }
             Err(message) => {
                 let refuse = service_fn(|_| refuse(message.clone()));
-                http.keep_alive(false).serve_connection(stream, refuse).await
+                http.keep_alive(false)
+                    .serve_connection(stream, refuse)
+                    .await
             }
         };
         if let Err(error) = served {

@@ -47,8 +47,9 @@ impl Start {
             Self::Offset(offset) if offset > bounds.end => Err(ReadError::OffsetOutOfRange),
             Self::Offset(offset) => Ok(offset.max(bounds.start)),
             Self::Time(ms) => {
-                let found =
-                    blocking(backend, move |backend| backend.offset_for_time(partition, ms));
+                let found = blocking(backend, move |backend| {
+                    backend.offset_for_time(partition, ms)
+                });
                 Ok(found.await?.map_or(bounds.end, |(offset, _)| offset))
             }
         }
@@ -101,8 +102,11 @@ impl FromStr for From {
             let (partition, next) = pair.split_once(':')?;
             Some((u32::try_from(offset(partition)?).ok()?, offset(next)?))
         };
-        let mut offsets: Vec<(u32, i64)> =
-            text.split(',').map(pair).collect::<Option<_>>().ok_or(WRONG)?;
+        let mut offsets: Vec<(u32, i64)> = text
+            .split(',')
+            .map(pair)
+            .collect::<Option<_>>()
+            .ok_or(WRONG)?;
         offsets.sort_unstable();
         match offsets.windows(2).all(|two| two[0].0 < two[1].0) {
             true => Ok(Self::Each(offsets)),
@@ -121,7 +125,10 @@ pub(super) async fn read(
     match backend.read_recent(partition, offset, max_bytes) {
         Some(recent) => recent,
         None => {
-            blocking(backend, move |backend| backend.read(partition, offset, max_bytes)).await
+            blocking(backend, move |backend| {
+                backend.read(partition, offset, max_bytes)
+            })
+            .await
         }
     }
 }
@@ -143,7 +150,9 @@ async fn blocking<T: Send + 'static>(
 
 /// Digits alone: no sign, no spaces.
 fn offset(text: &str) -> Option<i64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -156,7 +165,16 @@ mod tests {
         assert_eq!("earliest".parse(), Ok(Start::Earliest));
         assert_eq!("latest".parse(), Ok(Start::Latest));
         assert_eq!("time:1970-01-01T00:00:02Z".parse(), Ok(Start::Time(2000)));
-        for text in ["", "-1", "+1", "first", "time:", "time:5", "9223372036854775808", " 1"] {
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "first",
+            "time:",
+            "time:5",
+            "9223372036854775808",
+            " 1",
+        ] {
             assert!(text.parse::<Start>().is_err(), "{text}");
         }
     }
@@ -170,7 +188,17 @@ mod tests {
         let from: From = "1970-01-01T00:00:02Z".parse().expect("a time");
         assert_eq!(from.start(5), Start::Time(2000));
         assert_eq!("latest".parse(), Ok(From::Everywhere(Start::Latest)));
-        for text in ["", "0", "0:", ":1", "0:1,", "0:1,0:2", "-1:0", "4294967296:0", "a:b"] {
+        for text in [
+            "",
+            "0",
+            "0:",
+            ":1",
+            "0:1,",
+            "0:1,0:2",
+            "-1:0",
+            "4294967296:0",
+            "a:b",
+        ] {
             assert!(text.parse::<From>().is_err(), "{text}");
         }
     }

@@ -31,9 +31,14 @@ fn describe(view: &DeviceView, connected: bool) -> Value {
         .unwrap_or_default();
     let held = status["lanes"].as_array().map_or(&[][..], Vec::as_slice);
     let sum = |field: &str| -> u64 {
-        held.iter().filter_map(|lane| lane[field].as_u64()).fold(0, u64::saturating_add)
+        held.iter()
+            .filter_map(|lane| lane[field].as_u64())
+            .fold(0, u64::saturating_add)
     };
-    let oldest_ms = held.iter().filter_map(|lane| lane["oldest_ms"].as_i64()).min();
+    let oldest_ms = held
+        .iter()
+        .filter_map(|lane| lane["oldest_ms"].as_i64())
+        .min();
     let lanes: Vec<Value> = view
         .lanes
         .iter()
@@ -115,7 +120,12 @@ mod tests {
 
     #[test]
     fn any_status_is_borne() {
-        for status in [None, Some(""), Some("[]"), Some("{\"lanes\":{},\"alarms\":[1]}")] {
+        for status in [
+            None,
+            Some(""),
+            Some("[]"),
+            Some("{\"lanes\":{},\"alarms\":[1]}"),
+        ] {
             let described = describe(&view(status), false);
             assert_eq!(described["backlog"]["events"], 0, "{status:?}");
         }

@@ -18,29 +18,49 @@ pub(super) struct ApiError {
 impl ApiError {
     /// 400: the request cannot be meant.
     pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: message.into(),
+        }
     }
 
     /// 401: who the client is, is not known, and must be.
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, code: "unauthorized", message: message.into() }
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            code: "unauthorized",
+            message: message.into(),
+        }
     }
 
     /// 404: there is no such thing.
     pub(super) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, code, message: message.into() }
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code,
+            message: message.into(),
+        }
     }
 
     /// 405: the thing is there, and cannot be treated so.
     pub(super) fn method(message: impl Into<String>) -> Self {
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        Self { status, code: "no-such-method", message: message.into() }
+        Self {
+            status,
+            code: "no-such-method",
+            message: message.into(),
+        }
     }
 
     /// 503: later, it may work.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self { status, code: "unavailable", message: message.into() }
+        Self {
+            status,
+            code: "unavailable",
+            message: message.into(),
+        }
     }
 }
 

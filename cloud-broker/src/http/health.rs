@@ -28,6 +28,9 @@ pub(super) async fn readyz(State(door): State<Door>) -> Response {
 
 /// For Prometheus.
 pub(super) async fn metrics(State(door): State<Door>) -> Response {
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let kind = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
     (kind, door.metrics.to_text()).into_response()
 }

@@ -40,9 +40,14 @@ pub(super) async fn follow(
 ) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let filter = params.take("filter");
-    let from = params.take_as("from")?.unwrap_or(From::Everywhere(Start::Latest));
+    let from = params
+        .take_as("from")?
+        .unwrap_or(From::Everywhere(Start::Latest));
     params.finish()?;
-    if filter.as_ref().is_some_and(|filter| topic::check_filter(filter.as_bytes()).is_err()) {
+    if filter
+        .as_ref()
+        .is_some_and(|filter| topic::check_filter(filter.as_bytes()).is_err())
+    {
         return Err(bad("filter is not a topic filter"));
     }
     // A browser that connects again sends the id of the last event and the same parameters.
@@ -105,10 +110,22 @@ impl Live {
         let mut cursors = Vec::with_capacity(partitions.len());
         for (number, partition) in (0..).zip(partitions.iter().copied()) {
             let next = from.start(number).resolve(&door.backend, partition).await?;
-            cursors.push(Cursor { number, partition, next, head: None });
+            cursors.push(Cursor {
+                number,
+                partition,
+                next,
+                head: None,
+            });
         }
         let ping_at = Instant::now() + PING;
-        Ok(Self { door, watch, partitions: cursors, filter, moved: true, ping_at })
+        Ok(Self {
+            door,
+            watch,
+            partitions: cursors,
+            filter,
+            moved: true,
+            ping_at,
+        })
     }
 
     /// What to send next; `None` ends the connection.
@@ -157,18 +174,21 @@ impl Live {
             };
             let text = self.write_events(index, batch)?;
             if !text.is_empty() {
-                self.moved = false;
                 return Ok(Some(text));
             }
-            self.moved = true;
             // Much may be read that the filter leaves out; others want the thread too.
             tokio::task::yield_now().await;
         }
     }
 
     async fn fill_heads(&mut self) -> Result<(), ReadError> {
-        let heads = self.partitions.iter().filter_map(|cursor| cursor.head.as_ref());
-        let mut held: usize = heads.filter_map(|h| Some(h.batch.as_ref()?.bytes.len())).sum();
+        let heads = self
+            .partitions
+            .iter()
+            .filter_map(|cursor| cursor.head.as_ref());
+        let mut held: usize = heads
+            .filter_map(|h| Some(h.batch.as_ref()?.bytes.len()))
+            .sum();
         for cursor in &mut self.partitions {
             let end = self.door.backend.bounds(cursor.partition).end;
             if cursor.head.is_some() || cursor.next >= end {
@@ -203,14 +223,19 @@ impl Live {
                 return ControlFlow::Break(());
             }
             self.partitions[index].next = offset.saturating_add(1);
-            if matches(filter.as_deref(), record) {
+            let wanted = matches(filter.as_deref(), record);
+            if wanted {
                 self.write_event(&mut text, index, record, offset);
             }
+            self.moved = !wanted;
             ControlFlow::Continue(())
         })?;
         let cursor = &mut self.partitions[index];
         if flow.is_break() {
-            cursor.head = Some(Head { arrival_ms: batch.arrival_ms, batch: Some(batch) });
+            cursor.head = Some(Head {
+                arrival_ms: batch.arrival_ms,
+                batch: Some(batch),
+            });
         } else {
             cursor.next = cursor.next.max(batch.last_offset.saturating_add(1));
         }

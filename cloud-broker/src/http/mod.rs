@@ -55,7 +55,10 @@ fn router(door: Door) -> Router {
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {
-    ApiError::not_found("no-such-path", format!("There is nothing at {}", uri.path()))
+    ApiError::not_found(
+        "no-such-path",
+        format!("There is nothing at {}", uri.path()),
+    )
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> ApiError {
@@ -67,7 +70,10 @@ async fn with_common_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'self'; frame-ancestors 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; frame-ancestors 'none'",
+        ),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     for (name, value) in fixed {
@@ -78,3 +84,6 @@ async fn with_common_headers(mut response: Response) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! `/`: a page that shows what arrives. All of it is in the program; it asks no other host.
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use headwater_wire::crc::crc32c;
 
 use crate::door::Door;
 
@@ -24,14 +24,46 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The chart is uPlot 1.6.32 (MIT), its released files unchanged.
 static FILES: [File; 11] = [
-    File { path: "/", kind: HTML, text: include_str!("page/index.html") },
-    File { path: "/page/style.css", kind: CSS, text: include_str!("page/style.css") },
-    File { path: "/page/icon.svg", kind: IMAGE, text: include_str!("page/icon.svg") },
-    File { path: "/page/main.js", kind: SCRIPT, text: include_str!("page/main.js") },
-    File { path: "/page/live.js", kind: SCRIPT, text: include_str!("page/live.js") },
-    File { path: "/page/series.js", kind: SCRIPT, text: include_str!("page/series.js") },
-    File { path: "/page/chart.js", kind: SCRIPT, text: include_str!("page/chart.js") },
-    File { path: "/page/tables.js", kind: SCRIPT, text: include_str!("page/tables.js") },
+    File {
+        path: "/",
+        kind: HTML,
+        text: include_str!("page/index.html"),
+    },
+    File {
+        path: "/page/style.css",
+        kind: CSS,
+        text: include_str!("page/style.css"),
+    },
+    File {
+        path: "/page/icon.svg",
+        kind: IMAGE,
+        text: include_str!("page/icon.svg"),
+    },
+    File {
+        path: "/page/main.js",
+        kind: SCRIPT,
+        text: include_str!("page/main.js"),
+    },
+    File {
+        path: "/page/live.js",
+        kind: SCRIPT,
+        text: include_str!("page/live.js"),
+    },
+    File {
+        path: "/page/series.js",
+        kind: SCRIPT,
+        text: include_str!("page/series.js"),
+    },
+    File {
+        path: "/page/chart.js",
+        kind: SCRIPT,
+        text: include_str!("page/chart.js"),
+    },
+    File {
+        path: "/page/tables.js",
+        kind: SCRIPT,
+        text: include_str!("page/tables.js"),
+    },
     File {
         path: "/page/vendor/uPlot.iife.min.js",
         kind: SCRIPT,
@@ -52,15 +84,24 @@ static FILES: [File; 11] = [
 /// One route for each file.
 pub(super) fn routes() -> Router<Door> {
     FILES.iter().fold(Router::new(), |router, file| {
-        router.route(file.path, get(move |_: State<Door>, headers: HeaderMap| serve(file, headers)))
+        router.route(
+            file.path,
+            get(async |headers: HeaderMap| serve(file, &headers)),
+        )
     })
 }
 
 /// A browser keeps the files, and asks each time whether they are still those of this version.
-async fn serve(file: &'static File, headers: HeaderMap) -> Response {
-    let tag = concat!("\"", env!("CARGO_PKG_VERSION"), "\"");
-    let cache = [(header::CACHE_CONTROL, "no-cache"), (header::ETAG, tag)];
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag) {
+fn serve(file: &'static File, headers: &HeaderMap) -> Response {
+    let tag = format!("\"{:08x}\"", crc32c(file.text.as_bytes()));
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| *known == *tag);
+    let cache = [
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::ETAG, tag),
+    ];
+    if known {
         return (StatusCode::NOT_MODIFIED, cache).into_response();
     }
     (cache, [(header::CONTENT_TYPE, file.kind)], file.text).into_response()

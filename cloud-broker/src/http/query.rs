@@ -43,9 +43,9 @@ impl Params {
         };
         match text.parse::<u64>() {
             Ok(number) if number <= max => Ok(number),
-            Ok(_) | Err(_) => {
-                Err(bad(format!("{name} must be a number from 0 to {max}, not \"{text}\"")))
-            }
+            Ok(_) | Err(_) => Err(bad(format!(
+                "{name} must be a number from 0 to {max}, not \"{text}\""
+            ))),
         }
     }
 
@@ -55,7 +55,11 @@ impl Params {
         T::Err: std::fmt::Display,
     {
         let text = self.take(name);
-        text.map(|text| text.parse().map_err(|error| bad(format!("{name}: {error}")))).transpose()
+        text.map(|text| {
+            text.parse()
+                .map_err(|error| bad(format!("{name}: {error}")))
+        })
+        .transpose()
     }
 
     /// Nothing may be left over.
@@ -79,15 +83,23 @@ pub(super) fn time_ms(text: &str) -> Option<i64> {
     let time: Timestamp = text.replace(' ', "+").parse().ok()?;
     let ms = time.as_millisecond();
     let whole = Timestamp::from_millisecond(ms).is_ok_and(|floor| floor == time);
-    Some(if whole || time < Timestamp::UNIX_EPOCH { ms } else { ms + 1 })
+    Some(if whole || time < Timestamp::UNIX_EPOCH {
+        ms
+    } else {
+        ms + 1
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn uri(query: &str) -> Uri {
+        format!("/x?{query}").parse().expect("a URI")
+    }
+
     fn params(query: &str) -> Result<Params, ApiError> {
-        Params::of(&format!("/x?{query}").parse().expect("a URI"))
+        Params::of(&uri(query))
     }
 
     #[test]

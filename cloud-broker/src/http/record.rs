@@ -56,8 +56,10 @@ impl RecordJson {
 /// Bytes of a record that count against a limit of bytes: what it says, without the frame.
 pub(super) fn record_bytes(record: &Record<'_>) -> usize {
     let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-    let headers: usize =
-        record.headers.map(|(name, value)| name.len() + length(value)).sum();
+    let headers: usize = record
+        .headers
+        .map(|(name, value)| name.len() + length(value))
+        .sum();
     length(record.key) + length(record.value) + headers
 }
 
@@ -77,7 +79,9 @@ pub(super) fn each_record(
         let mut flow = ControlFlow::Continue(());
         for record in batch::records(&header, records) {
             let record = record.map_err(damaged)?;
-            let offset = stored.base_offset.saturating_add(record.offset_delta.into());
+            let offset = stored
+                .base_offset
+                .saturating_add(record.offset_delta.into());
             if offset >= from {
                 flow = each(&record, offset);
             }
@@ -107,10 +111,17 @@ mod tests {
 
     use super::*;
 
-    fn stored(records: &[(Option<&[u8]>, Option<&[u8]>)]) -> StoredBatch {
+    /// Key and value.
+    type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+    fn stored(records: &[Pair<'_>]) -> StoredBatch {
         let mut builder = BatchBuilder::new();
         for (time, (key, value)) in (1000..).zip(records) {
-            let headers = [("unit", Some(&b"C"[..])), ("raw", Some(&b"\xff"[..])), ("no", None)];
+            let headers = [
+                ("unit", Some(&b"C"[..])),
+                ("raw", Some(&b"\xff"[..])),
+                ("no", None),
+            ];
             builder.push(time, *key, *value, headers).expect("room");
         }
         let mut bytes = Vec::new();
@@ -128,19 +139,35 @@ mod tests {
 
     #[test]
     fn text_stays_text_and_bytes_become_base64() {
-        let stored = stored(&[(Some(b"a/b"), Some(b"1.5")), (None, None), (Some(b"\xff"), Some(b"\x00\xff"))]);
+        let stored = stored(&[
+            (Some(b"a/b"), Some(b"1.5")),
+            (None, None),
+            (Some(b"\xff"), Some(b"\x00\xff")),
+        ]);
         let mut lines = Vec::new();
         let flow = each_record(&stored, 0, |record, offset| {
-            lines.push(serde_json::to_string(&RecordJson::of(record, offset, Some(3))).expect("JSON"));
+            lines.push(
+                serde_json::to_string(&RecordJson::of(record, offset, Some(3))).expect("JSON"),
+            );
             ControlFlow::Continue(())
         });
         assert!(matches!(flow, Ok(ControlFlow::Continue(()))));
-        let headers = r#""headers":[["unit","C","utf8"],["raw","/w==","base64"],["no",null,"utf8"]]"#;
-        assert_eq!(lines, [
-            format!(r#"{{"partition":3,"offset":40,"timestamp":1000,"key":"a/b","value":"1.5","encoding":"utf8",{headers}}}"#),
-            format!(r#"{{"partition":3,"offset":41,"timestamp":1001,"key":null,"value":null,"encoding":"utf8",{headers}}}"#),
-            format!(r#"{{"partition":3,"offset":42,"timestamp":1002,"key":"/w==","key_encoding":"base64","value":"AP8=","encoding":"base64",{headers}}}"#),
-        ]);
+        let headers =
+            r#""headers":[["unit","C","utf8"],["raw","/w==","base64"],["no",null,"utf8"]]"#;
+        assert_eq!(
+            lines,
+            [
+                format!(
+                    r#"{{"partition":3,"offset":40,"timestamp":1000,"key":"a/b","value":"1.5","encoding":"utf8",{headers}}}"#
+                ),
+                format!(
+                    r#"{{"partition":3,"offset":41,"timestamp":1001,"key":null,"value":null,"encoding":"utf8",{headers}}}"#
+                ),
+                format!(
+                    r#"{{"partition":3,"offset":42,"timestamp":1002,"key":"/w==","key_encoding":"base64","value":"AP8=","encoding":"base64",{headers}}}"#
+                ),
+            ]
+        );
     }
 
     #[test]
@@ -149,7 +176,11 @@ mod tests {
         let mut offsets = Vec::new();
         let flow = each_record(&stored, 41, |_, offset| {
             offsets.push(offset);
-            if offset == 41 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if offset == 41 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         assert!(matches!(flow, Ok(ControlFlow::Break(()))));
         assert_eq!(offsets, [41]);

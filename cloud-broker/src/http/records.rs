@@ -54,7 +54,10 @@ pub(super) async fn read(
     let stream = streams::find(&door.backend, &name)?;
     let partition = stream.partitions.get(wanted.partition as usize).copied();
     let partition = partition.ok_or_else(|| {
-        let message = format!("Stream \"{name}\" has {} partitions", stream.partitions.len());
+        let message = format!(
+            "Stream \"{name}\" has {} partitions",
+            stream.partitions.len()
+        );
         ApiError::not_found("no-such-partition", message)
     })?;
     let deadline = Instant::now() + wanted.wait;
@@ -79,7 +82,9 @@ impl Wanted {
         let mut params = Params::of(uri)?;
         let partition = params.take_number("partition", 0, u32::MAX.into())?;
         let limit = params.take_number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
-        let max_bytes = params.take_as::<Bytes>("max_bytes")?.unwrap_or(BYTES_DEFAULT);
+        let max_bytes = params
+            .take_as::<Bytes>("max_bytes")?
+            .unwrap_or(BYTES_DEFAULT);
         let wait_ms = params.take_number("wait_ms", 0, WAIT_MS_MAX)?;
         let start = params.take_as("offset")?.unwrap_or(Start::Earliest);
         params.finish()?;
@@ -100,7 +105,13 @@ impl Wanted {
 
     async fn begin(&self, door: &Door, partition: PartitionId) -> Result<Page, ApiError> {
         let next = self.start.resolve(&door.backend, partition).await?;
-        Ok(Page { partition: self.partition, start: 0, end: 0, next, records: Vec::new() })
+        Ok(Page {
+            partition: self.partition,
+            start: 0,
+            end: 0,
+            next,
+            records: Vec::new(),
+        })
     }
 
     /// Takes records until a limit or the end is reached.

@@ -22,7 +22,12 @@ impl<S> Stall<S> {
     /// Watches over `inner`.
     pub(super) fn new(inner: S, patience: Duration) -> Self {
         let deadline = Box::pin(tokio::time::sleep(patience));
-        Self { inner, patience, deadline, waiting: false }
+        Self {
+            inner,
+            patience,
+            deadline,
+            waiting: false,
+        }
     }
 
     /// Passes on what a write said, and begins or ends to wait.
@@ -115,7 +120,9 @@ mod tests {
                 far.read_exact(&mut [0; 16]).await.expect("more");
             }
         });
-        near.write_all(&[0; 160]).await.expect("all is read in the end");
+        near.write_all(&[0; 160])
+            .await
+            .expect("all is read in the end");
         reader.await.expect("all read");
     }
 }

@@ -87,7 +87,9 @@ pub(super) fn find(backend: &Backend, name: &str) -> Result<Arc<Stream>, ApiErro
 
 fn all_bounds(backend: &Backend, stream: &Stream) -> Vec<Bounds> {
     let partitions = stream.partitions.iter();
-    partitions.map(|partition| backend.bounds(*partition)).collect()
+    partitions
+        .map(|partition| backend.bounds(*partition))
+        .collect()
 }
 
 fn summary(stream: &Stream, bounds: &[Bounds]) -> Value {

@@ -37,7 +37,9 @@ fn client(ca: &Path, device: Option<(&Path, &str)>) -> TlsConnector {
         Some((dir, name)) => {
             let chain = certificates(&dir.join(format!("{name}.pem"))).expect("a certificate");
             let key = PrivateKeyDer::from_pem_file(dir.join(format!("{name}.key")));
-            builder.with_client_auth_cert(chain, key.expect("a key")).expect("a pair")
+            builder
+                .with_client_auth_cert(chain, key.expect("a key"))
+                .expect("a pair")
         }
     };
     TlsConnector::from(Arc::new(config))
@@ -69,8 +71,14 @@ async fn a_client_may_show_a_certificate() {
     let dir = tempfile::tempdir().expect("a directory");
     let tls = Tls::open(&authority(dir.path())).expect("files");
     let named = client(dir.path(), Some((dir.path(), "gw-1")));
-    assert_eq!(meet(&tls, named).await.expect("met").as_deref(), Some("gw-1"));
-    assert_eq!(meet(&tls, client(dir.path(), None)).await.expect("met"), None);
+    assert_eq!(
+        meet(&tls, named).await.expect("met").as_deref(),
+        Some("gw-1")
+    );
+    assert_eq!(
+        meet(&tls, client(dir.path(), None)).await.expect("met"),
+        None
+    );
 }
 
 #[tokio::test]
@@ -86,10 +94,17 @@ async fn a_client_of_another_authority_is_refused() {
 #[tokio::test]
 async fn a_certificate_can_be_required() {
     let dir = tempfile::tempdir().expect("a directory");
-    let files = TlsConfig { require_client_cert: true, ..authority(dir.path()) };
+    let files = TlsConfig {
+        require_client_cert: true,
+        ..authority(dir.path())
+    };
     let tls = Tls::open(&files).expect("files");
     assert!(meet(&tls, client(dir.path(), None)).await.is_err());
-    assert!(meet(&tls, client(dir.path(), Some((dir.path(), "gw-1")))).await.is_ok());
+    assert!(
+        meet(&tls, client(dir.path(), Some((dir.path(), "gw-1"))))
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -109,9 +124,15 @@ async fn reloaded_certificates_are_used_and_bad_ones_are_not() {
 fn files_that_cannot_be_used_are_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let files = authority(dir.path());
-    let missing = TlsConfig { cert: dir.path().join("none.pem"), ..files.clone() };
+    let missing = TlsConfig {
+        cert: dir.path().join("none.pem"),
+        ..files.clone()
+    };
     let error = Tls::open(&missing).expect_err("no file").to_string();
     assert!(error.contains("none.pem"), "{error}");
-    let mixed = TlsConfig { key: dir.path().join("gw-1.key"), ..files };
+    let mixed = TlsConfig {
+        key: dir.path().join("gw-1.key"),
+        ..files
+    };
     assert!(matches!(Tls::open(&mixed), Err(TlsError::Pair { .. })));
 }

@@ -19,7 +19,9 @@ pub(super) fn read_all(
 ) -> Result<(), DecompressError> {
     let mut chunk = [0; CHUNK_BYTES];
     loop {
-        let read = reader.read(&mut chunk).map_err(|_| DecompressError::Corrupt)?;
+        let read = reader
+            .read(&mut chunk)
+            .map_err(|_| DecompressError::Corrupt)?;
         if read == 0 {
             return Ok(());
         }

@@ -14,5 +14,9 @@ pub(super) fn decode(
         return Err(DecompressError::Corrupt);
     }
     read_all(lz4_flex::frame::FrameDecoder::new(&mut payload), out, max)?;
-    if payload.is_empty() { Ok(()) } else { Err(DecompressError::Trailing) }
+    if payload.is_empty() {
+        Ok(())
+    } else {
+        Err(DecompressError::Trailing)
+    }
 }

@@ -13,15 +13,13 @@ const HEADER_BYTES: usize = MAGIC.len() + 4 + 4;
 const EXPANSION_MAX: usize = 32;
 
 /// Appends what `payload` holds to `out`.
-pub(super) fn decode(
-    payload: &[u8],
-    out: &mut Vec<u8>,
-    max: usize,
-) -> Result<(), DecompressError> {
+pub(super) fn decode(payload: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(), DecompressError> {
     if !payload.starts_with(MAGIC) {
         return block(payload, out, max);
     }
-    let mut rest = payload.get(HEADER_BYTES..).ok_or(DecompressError::Corrupt)?;
+    let mut rest = payload
+        .get(HEADER_BYTES..)
+        .ok_or(DecompressError::Corrupt)?;
     while let Some((length, tail)) = rest.split_first_chunk() {
         let length = usize::try_from(i32::from_be_bytes(*length));
         let length = length.map_err(|_| DecompressError::Corrupt)?;
@@ -31,7 +29,11 @@ pub(super) fn decode(
         block(compressed, out, max)?;
         rest = tail;
     }
-    if rest.is_empty() { Ok(()) } else { Err(DecompressError::Trailing) }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(DecompressError::Trailing)
+    }
 }
 
 fn block(compressed: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(), DecompressError> {
@@ -47,5 +49,9 @@ fn block(compressed: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(), Decompr
     let written = snap::raw::Decoder::new()
         .decompress(compressed, &mut out[start..])
         .map_err(|_| DecompressError::Corrupt)?;
-    if written == length { Ok(()) } else { Err(DecompressError::Corrupt) }
+    if written == length {
+        Ok(())
+    } else {
+        Err(DecompressError::Corrupt)
+    }
 }

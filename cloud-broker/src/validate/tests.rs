@@ -9,7 +9,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+const CODECS: [Codec; 5] = [
+    Codec::None,
+    Codec::Gzip,
+    Codec::Snappy,
+    Codec::Lz4,
+    Codec::Zstd,
+];
 
 /// Key and value of each record.
 type Pairs = Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>;
@@ -18,7 +24,12 @@ fn plain(pairs: &Pairs) -> Vec<u8> {
     let mut builder = BatchBuilder::new();
     for (time, (key, value)) in (1000..).zip(pairs) {
         builder
-            .push(time, key.as_deref(), value.as_deref(), [("h", Some(&b"v"[..]))])
+            .push(
+                time,
+                key.as_deref(),
+                value.as_deref(),
+                [("h", Some(&b"v"[..]))],
+            )
             .expect("room");
     }
     let mut batch = Vec::new();
@@ -46,7 +57,9 @@ fn compress(codec: Codec, bytes: &[u8]) -> Vec<u8> {
             out.write_all(bytes).expect("memory");
             out.finish().expect("memory")
         }
-        Codec::Snappy => snap::raw::Encoder::new().compress_vec(bytes).expect("small"),
+        Codec::Snappy => snap::raw::Encoder::new()
+            .compress_vec(bytes)
+            .expect("small"),
         Codec::Lz4 => {
             let mut out = lz4_flex::frame::FrameEncoder::new(Vec::new());
             out.write_all(bytes).expect("memory");
@@ -87,14 +100,20 @@ fn check(batch: &[u8]) -> Result<Pairs, BatchError> {
 
 fn some_pairs() -> Pairs {
     let value = |n: u32| Some(format!("reading {n} of a sensor").into_bytes());
-    (0..2000).map(|n| (Some(b"a/b".to_vec()), value(n))).collect()
+    (0..2000)
+        .map(|n| (Some(b"a/b".to_vec()), value(n)))
+        .collect()
 }
 
 #[test]
 fn every_codec_gives_the_records_back() {
     let pairs = some_pairs();
     for codec in CODECS {
-        assert_eq!(check(&compressed(&pairs, codec)), Ok(pairs.clone()), "{codec:?}");
+        assert_eq!(
+            check(&compressed(&pairs, codec)),
+            Ok(pairs.clone()),
+            "{codec:?}"
+        );
     }
     let batch = plain(&pairs);
     let framed = with_payload(&batch, Codec::Snappy, &xerial(&batch[HEADER_BYTES..]));
@@ -108,7 +127,10 @@ fn with_header_validation_no_record_is_looked_at() {
         Err::<(), _>(BatchError::Producer)
     });
     assert_eq!(header.map(|header| header.record_count), Ok(2000));
-    assert_eq!(check(&batch), Err(BatchError::Decompress(DecompressError::Corrupt)));
+    assert_eq!(
+        check(&batch),
+        Err(BatchError::Decompress(DecompressError::Corrupt))
+    );
 }
 
 #[test]
@@ -121,7 +143,10 @@ fn a_wrong_crc_is_told_from_wrong_records() {
 
 #[test]
 fn bombs_are_refused_in_little_memory() {
-    let limits = Limits { uncompressed_bytes_max: 1 << 20, records_max: 1000 };
+    let limits = Limits {
+        uncompressed_bytes_max: 1 << 20,
+        records_max: 1000,
+    };
     let zeros = vec![0; 4 << 20];
     let batch = plain(&vec![(None, None)]);
     for codec in CODECS {
@@ -132,15 +157,23 @@ fn bombs_are_refused_in_little_memory() {
         assert!(validator.buffer.capacity() <= 2 << 20, "{codec:?}");
     }
     let bomb = with_payload(&batch, Codec::Snappy, &xerial(&zeros));
-    let refused = Validator::new(limits).check(&bomb, Validation::Full, |_| Ok::<_, BatchError>(()));
+    let refused =
+        Validator::new(limits).check(&bomb, Validation::Full, |_| Ok::<_, BatchError>(()));
     assert_eq!(refused, Err(BatchError::TooLarge));
 }
 
 #[test]
 fn memory_is_not_given_for_announced_bytes() {
     // Raw Snappy that announces 16 MiB and has none of them.
-    let mut batch = with_payload(&plain(&vec![(None, None)]), Codec::Snappy, b"\x80\x80\x80\x08ab");
-    assert_eq!(check(&batch), Err(BatchError::Decompress(DecompressError::Corrupt)));
+    let mut batch = with_payload(
+        &plain(&vec![(None, None)]),
+        Codec::Snappy,
+        b"\x80\x80\x80\x08ab",
+    );
+    assert_eq!(
+        check(&batch),
+        Err(BatchError::Decompress(DecompressError::Corrupt))
+    );
     let many = i32::MAX.to_be_bytes();
     batch[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&many);
     let mut validator = Validator::default();
@@ -166,7 +199,10 @@ fn bytes_after_the_compressed_ones_are_refused() {
         let mut payload = compress(codec, &batch[HEADER_BYTES..]);
         payload.extend_from_slice(b"more");
         let checked = check(&with_payload(&batch, codec, &payload));
-        assert!(matches!(checked, Err(BatchError::Decompress(_))), "{codec:?}: {checked:?}");
+        assert!(
+            matches!(checked, Err(BatchError::Decompress(_))),
+            "{codec:?}: {checked:?}"
+        );
     }
 }
 
