@@ -151,12 +151,14 @@ impl Config {
     /// As [`Config::parse`], and for a file that cannot be read.
     pub fn read(file: Option<&Path>) -> Result<Self, SettingsError> {
         let env = headwater_settings::environment();
-        let Some(path) = file else { return Self::parse("", "settings", env) };
+        let Some(path) = file else {
+            return Self::parse("", "settings", env);
+        };
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| SettingsError::new(Some(&name), error.to_string()))?;
         let mut config = Self::parse(&text, &name, env)?;
-        config.resolve(path.parent().unwrap_or(Path::new("")));
+        config.resolve(path.parent().unwrap_or_else(|| Path::new("")));
         Ok(config)
     }
 
@@ -172,13 +174,21 @@ impl Config {
 
     fn complete(&mut self) {
         if self.source.is_empty() {
-            self.source.push(SourceSettings { kind: "mqtt".to_owned(), ..SourceSettings::default() });
+            self.source.push(SourceSettings {
+                kind: "mqtt".to_owned(),
+                ..SourceSettings::default()
+            });
         }
     }
 
     fn resolve(&mut self, folder: &Path) {
         let uplink = &mut self.uplink;
-        let files = [&mut uplink.ca, &mut uplink.cert, &mut uplink.key, &mut uplink.password_file];
+        let files = [
+            &mut uplink.ca,
+            &mut uplink.cert,
+            &mut uplink.key,
+            &mut uplink.password_file,
+        ];
         for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }

@@ -44,7 +44,11 @@ impl Names {
             .or_else(|| self.certificate.as_ref().map(|(name, _)| name.clone()))
             .or_else(|| self.user.clone())
             .map_or_else(host_name, Ok)?;
-        if is_device_name(&name) { Ok(name) } else { Err(DeviceError::Name(name)) }
+        if is_device_name(&name) {
+            Ok(name)
+        } else {
+            Err(DeviceError::Name(name))
+        }
     }
 
     /// What contradicts `device` (the name that the log was made with): the broker would take
@@ -97,11 +101,16 @@ pub enum DeviceError {
 /// Whether `name` is `[A-Za-z0-9._:-]{1,128}`.
 pub fn is_device_name(name: &str) -> bool {
     (1..=128).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
 }
 
 fn common_name(file: &Path) -> Result<String, DeviceError> {
-    let bad = |reason: String| DeviceError::Certificate { file: file.to_owned(), reason };
+    let bad = |reason: String| DeviceError::Certificate {
+        file: file.to_owned(),
+        reason,
+    };
     let der = CertificateDer::from_pem_file(file).map_err(|e| bad(e.to_string()))?;
     let (_, certificate) =
         x509_parser::parse_x509_certificate(&der).map_err(|e| bad(e.to_string()))?;
@@ -132,7 +141,10 @@ mod tests {
 
     #[test]
     fn settings_win_over_certificate_over_user() {
-        assert_eq!(names(Some("a"), Some("b"), Some("c")).device().unwrap(), "a");
+        assert_eq!(
+            names(Some("a"), Some("b"), Some("c")).device().unwrap(),
+            "a"
+        );
         assert_eq!(names(None, Some("b"), Some("c")).device().unwrap(), "b");
         assert_eq!(names(None, None, Some("c")).device().unwrap(), "c");
         assert!(names(Some("a b"), None, None).device().is_err());
@@ -142,11 +154,24 @@ mod tests {
 
     #[test]
     fn whoever_says_otherwise_than_the_log_is_named() {
-        assert_eq!(names(Some("a"), Some("a"), Some("x")).contradiction("a"), None);
+        assert_eq!(
+            names(Some("a"), Some("a"), Some("x")).contradiction("a"),
+            None
+        );
         let said = names(None, Some("b"), None).contradiction("a").unwrap();
         assert!(said.contains("c.pem") && said.contains("\"b\""), "{said}");
-        assert!(names(None, None, Some("b")).contradiction("a").unwrap().contains("uplink.user"));
-        assert!(names(Some("b"), None, None).contradiction("a").unwrap().contains("settings"));
+        assert!(
+            names(None, None, Some("b"))
+                .contradiction("a")
+                .unwrap()
+                .contains("uplink.user")
+        );
+        assert!(
+            names(Some("b"), None, None)
+                .contradiction("a")
+                .unwrap()
+                .contains("settings")
+        );
         assert_eq!(names(None, None, None).contradiction("a"), None);
     }
 }

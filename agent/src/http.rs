@@ -32,7 +32,9 @@ impl Http {
     /// # Errors
     /// The address is taken, not this machine's, or no address.
     pub async fn bind(address: &str) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await? })
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+        })
     }
 
     /// Where it listens.
@@ -47,7 +49,9 @@ impl Http {
     pub async fn run(self, status: Status) {
         let permits = Arc::new(Semaphore::new(REQUESTS_MAX));
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                return;
+            };
             match self.listener.accept().await {
                 Ok((socket, _)) => {
                     let status = status.clone();
@@ -102,9 +106,14 @@ impl Line {
         let line = head.split(|&b| b == b'\n').next()?;
         let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
         let (method, target) = (words.next()?, words.next()?);
-        words.next().filter(|version| version.starts_with("HTTP/1."))?;
+        words
+            .next()
+            .filter(|version| version.starts_with("HTTP/1."))?;
         let path = target.split('?').next().unwrap_or(target);
-        Some(Self { method: method.to_owned(), path: path.to_owned() })
+        Some(Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+        })
     }
 }
 
@@ -114,7 +123,11 @@ async fn respond(line: &Line, status: &Status) -> Response {
         "/healthz" => Response::text("ok"),
         "/readyz" => readiness(&status.not_ready()),
         "/metrics" => Response::text(&status.metrics().await),
-        _ => Response::error(404, "not-found", "There are /status /healthz /readyz /metrics"),
+        _ => Response::error(
+            404,
+            "not-found",
+            "There are /status /healthz /readyz /metrics",
+        ),
     };
     match line.method.as_str() {
         "GET" => {}
@@ -141,12 +154,22 @@ struct Response {
 
 impl Response {
     fn json(code: u16, body: Vec<u8>) -> Self {
-        Self { code, content_type: "application/json", body, head_only: false }
+        Self {
+            code,
+            content_type: "application/json",
+            body,
+            head_only: false,
+        }
     }
 
     fn text(body: &str) -> Self {
         let content_type = "text/plain; version=0.0.4; charset=utf-8";
-        Self { code: 200, content_type, body: body.as_bytes().to_vec(), head_only: false }
+        Self {
+            code: 200,
+            content_type,
+            body: body.as_bytes().to_vec(),
+            head_only: false,
+        }
     }
 
     fn error(code: u16, name: &str, message: &str) -> Self {
@@ -187,14 +210,19 @@ mod tests {
     use super::*;
 
     fn line(head: &str) -> Option<(String, String)> {
-        request_line(head.as_bytes())?.ok().map(|line| (line.method, line.path))
+        request_line(head.as_bytes())?
+            .ok()
+            .map(|line| (line.method, line.path))
     }
 
     #[test]
     fn a_head_is_parsed_when_it_is_complete() {
         assert_eq!(line("GET /status HTTP/1.1\r\nHost: x\r\n"), None);
         let expected = Some(("GET".to_owned(), "/status".to_owned()));
-        assert_eq!(line("GET /status?x=1 HTTP/1.1\r\nHost: x\r\n\r\n"), expected);
+        assert_eq!(
+            line("GET /status?x=1 HTTP/1.1\r\nHost: x\r\n\r\n"),
+            expected
+        );
         assert!(request_line(b"\xff\r\n\r\n").is_some_and(|line| line.is_err()));
         assert!(request_line(b"GET /\r\n\r\n").is_some_and(|line| line.is_err()));
     }
@@ -204,6 +232,9 @@ mod tests {
         assert_eq!(readiness(&[]).code, 200);
         let response = readiness(&["source-rejects"]);
         assert_eq!(response.code, 503);
-        assert_eq!(response.body, br#"{"ready":false,"reasons":["source-rejects"]}"#);
+        assert_eq!(
+            response.body,
+            br#"{"ready":false,"reasons":["source-rejects"]}"#
+        );
     }
 }

@@ -70,13 +70,21 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let (switch, stopping) = Stopping::new();
-    let Started { addresses, mut tasks, mut intake_tasks, log } = start(config, &stopping).await?;
+    let Started {
+        addresses,
+        mut tasks,
+        mut intake_tasks,
+        log,
+    } = start(config, &stopping).await?;
     ready(&addresses);
     stop.await;
     tracing::info!("The agent stops");
     // Whoever is not listening any more has ended by itself.
     let _told = switch.send(true);
-    if timeout(SOURCES_TIMEOUT, drain(&mut intake_tasks)).await.is_err() {
+    if timeout(SOURCES_TIMEOUT, drain(&mut intake_tasks))
+        .await
+        .is_err()
+    {
         tracing::warn!("A source did not end in time");
     }
     drop(intake_tasks);
@@ -105,7 +113,11 @@ async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError>
     let contradiction = names.contradiction(log.device());
     let mut options =
         uplink::Options::new(&config, log.device(), &boot).map_err(|error| settings(&error))?;
-    if options.urls.iter().any(|url| url.scheme == crate::config::Scheme::Mqtts) {
+    if options
+        .urls
+        .iter()
+        .any(|url| url.scheme == crate::config::Scheme::Mqtts)
+    {
         uplink::check_tls(&options.files).map_err(|error| settings(&error))?;
     }
     options.client_id = format!("{}~{boot}", log.device());
@@ -123,9 +135,15 @@ async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError>
         intakes.push(intake);
         intake_tasks.spawn(opened.task);
     }
-    let failed = |reason| RunError::Http { address: config.http.clone(), reason };
+    let failed = |reason| RunError::Http {
+        address: config.http.clone(),
+        reason,
+    };
     let http = Http::bind(&config.http).await.map_err(failed)?;
-    let addresses = Addresses { mqtt, http: http.local_addr().map_err(failed)? };
+    let addresses = Addresses {
+        mqtt,
+        http: http.local_addr().map_err(failed)?,
+    };
 
     let status = Status::new(log.clone(), boot, intakes, link.clone(), changes);
     let mut tasks = JoinSet::new();
@@ -134,8 +152,20 @@ async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError>
     tasks.spawn(async move {
         tokio::select! { () = until.wait() => {}, () = served => {} }
     });
-    tasks.spawn(uplink::run(options, contradiction, log.clone(), link, status, stopping.clone()));
-    Ok(Started { addresses, tasks, intake_tasks, log })
+    tasks.spawn(uplink::run(
+        options,
+        contradiction,
+        log.clone(),
+        link,
+        status,
+        stopping.clone(),
+    ));
+    Ok(Started {
+        addresses,
+        tasks,
+        intake_tasks,
+        log,
+    })
 }
 
 /// The names that the settings give to this device.
@@ -144,7 +174,11 @@ async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError>
 /// A certificate that cannot be read.
 pub fn names(config: &Config) -> Result<Names, DeviceError> {
     let uplink = &config.uplink;
-    Names::collect(config.device.as_deref(), uplink.cert.as_deref(), uplink.user.as_deref())
+    Names::collect(
+        config.device.as_deref(),
+        uplink.cert.as_deref(),
+        uplink.user.as_deref(),
+    )
 }
 
 /// Opening reads and repairs files: on a thread of its own, so that nothing else waits.
@@ -183,7 +217,11 @@ pub fn data_dir(configured: Option<&Path>) -> PathBuf {
 
 fn is_writable(dir: &Path) -> bool {
     std::fs::create_dir_all(dir).is_ok()
-        && rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+        && rustix::fs::access(
+            dir,
+            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+        )
+        .is_ok()
 }
 
 async fn drain(tasks: &mut JoinSet<()>) {
@@ -221,7 +259,11 @@ impl Agent {
             })
             .map_err(RunError::System)?;
         match is_ready.recv() {
-            Ok(addresses) => Ok(Self { addresses, stop: Some(stop), thread: Some(thread) }),
+            Ok(addresses) => Ok(Self {
+                addresses,
+                stop: Some(stop),
+                thread: Some(thread),
+            }),
             Err(_) => Err(join(thread).err().unwrap_or_else(|| {
                 RunError::System(std::io::Error::other("it ended before it was ready"))
             })),
@@ -271,6 +313,10 @@ pub fn block_on(work: impl Future<Output = Result<(), RunError>>) -> Result<(), 
 }
 
 fn join(thread: std::thread::JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
-    let panicked = |_| Err(RunError::System(std::io::Error::other("The agent panicked")));
+    let panicked = |_| {
+        Err(RunError::System(std::io::Error::other(
+            "The agent panicked",
+        )))
+    };
     thread.join().unwrap_or_else(panicked)
 }

@@ -92,14 +92,16 @@ pub struct SourceView {
 
 impl Status {
     /// The status of an agent with this log, these sources and this link.
-    pub fn new(
-        log: Log,
-        boot: String,
-        sources: Vec<Intake>,
-        link: Link,
-        changes: Changes,
-    ) -> Self {
-        Self { shared: Arc::new(Shared { log, boot, sources, link, changes }) }
+    pub fn new(log: Log, boot: String, sources: Vec<Intake>, link: Link, changes: Changes) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                log,
+                boot,
+                sources,
+                link,
+                changes,
+            }),
+        }
     }
 
     /// Tells of changes in the states of sources.
@@ -112,7 +114,13 @@ impl Status {
         let shared = &*self.shared;
         let sources = shared.sources.iter().map(Intake::view).collect();
         let log = shared.log.status().await;
-        StatusView::new(shared.log.device(), &shared.boot, shared.link.view(), log, sources)
+        StatusView::new(
+            shared.log.device(),
+            &shared.boot,
+            shared.link.view(),
+            log,
+            sources,
+        )
     }
 
     /// The metrics in Prometheus' text format.
@@ -123,7 +131,11 @@ impl Status {
     /// Why `/readyz` says no; empty if the agent takes events.
     pub fn not_ready(&self) -> Vec<&'static str> {
         let rejecting = |source: &Intake| source.view().state != SourceState::Running;
-        if self.shared.sources.iter().any(rejecting) { vec!["source-rejects"] } else { Vec::new() }
+        if self.shared.sources.iter().any(rejecting) {
+            vec!["source-rejects"]
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -150,7 +162,11 @@ impl Link {
     /// A link that is down since now.
     pub fn new() -> Self {
         let since_ms = crate::clock::now_ms();
-        let state = LinkView { state: LinkState::Down, since_ms, error: None };
+        let state = LinkView {
+            state: LinkState::Down,
+            since_ms,
+            error: None,
+        };
         Self {
             shared: Arc::new(LinkShared {
                 state: Mutex::new(state),
@@ -162,12 +178,20 @@ impl Link {
 
     /// What it is now.
     pub fn view(&self) -> LinkView {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Sets the state; the error of an attempt is shown until the link is up.
     pub fn set(&self, state: LinkState, error: Option<String>) {
-        let mut view = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut view = self
+            .shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if view.state != state {
             view.state = state;
             view.since_ms = crate::clock::now_ms();

@@ -56,9 +56,10 @@ impl Command {
         let (settings, act): (_, Box<dyn FnOnce(Config) -> u8>) = match self.verb {
             Verb::Run(settings) => (settings, Box::new(run::run)),
             Verb::Check(settings) => (settings, Box::new(check::check)),
-            Verb::Status { settings, json } => {
-                (settings, Box::new(move |config| status::status(&config, json)))
-            }
+            Verb::Status { settings, json } => (
+                settings,
+                Box::new(move |config| status::status(&config, json)),
+            ),
         };
         ExitCode::from(match Config::read(settings.config.as_deref()) {
             Ok(config) => act(config),
@@ -68,7 +69,10 @@ impl Command {
 }
 
 /// Prints the error alone, and gives the code back.
-#[expect(clippy::print_stderr, reason = "the error of a command is for its user")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the error of a command is for its user"
+)]
 fn fail(error: &dyn std::fmt::Display, code: u8) -> u8 {
     eprintln!("{error}");
     code

@@ -38,7 +38,9 @@ fn print_ready(addresses: &Addresses) {
 }
 
 fn ready_line(addresses: &Addresses) -> String {
-    let mqtt = addresses.mqtt.map_or_else(String::new, |address| format!(" mqtt={address}"));
+    let mqtt = addresses
+        .mqtt
+        .map_or_else(String::new, |address| format!(" mqtt={address}"));
     format!("ready{mqtt} http={}", addresses.http)
 }
 
@@ -52,6 +54,9 @@ mod tests {
         let mqtt = Some("127.0.0.1:1884".parse().unwrap());
         let line = ready_line(&Addresses { mqtt, http });
         assert_eq!(line, "ready mqtt=127.0.0.1:1884 http=127.0.0.1:8090");
-        assert_eq!(ready_line(&Addresses { mqtt: None, http }), "ready http=127.0.0.1:8090");
+        assert_eq!(
+            ready_line(&Addresses { mqtt: None, http }),
+            "ready http=127.0.0.1:8090"
+        );
     }
 }

@@ -20,13 +20,18 @@ pub(super) fn status(config: &Config, json: bool) -> u8 {
             print(&if json { text } else { summary(&status) });
             DONE
         }
-        Err(error) => fail(&format!("No agent answers on http://{}: {error}", config.http), FAILED),
+        Err(error) => fail(
+            &format!("No agent answers on http://{}: {error}", config.http),
+            FAILED,
+        ),
     }
 }
 
 fn fetch(address: &str) -> io::Result<(String, Value)> {
     let mut found = address.to_socket_addrs()?;
-    let address = found.next().ok_or_else(|| io::Error::other("no such address"))?;
+    let address = found
+        .next()
+        .ok_or_else(|| io::Error::other("no such address"))?;
     let mut socket = TcpStream::connect_timeout(&address, TIMEOUT)?;
     socket.set_read_timeout(Some(TIMEOUT))?;
     socket.set_write_timeout(Some(TIMEOUT))?;
@@ -34,7 +39,9 @@ fn fetch(address: &str) -> io::Result<(String, Value)> {
     socket.write_all(request.as_bytes())?;
     let mut answer = String::new();
     socket.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    let body = answer
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned());
     let body = body.filter(|_| answer.starts_with("HTTP/1.1 200"));
     let body = body.ok_or_else(|| io::Error::other("it is something else"))?;
     let status = serde_json::from_str(&body)?;
@@ -51,9 +58,16 @@ fn summary(status: &Value) -> String {
     let list = |name: &str| status[name].as_array().cloned().unwrap_or_default();
     let link = &status["link"];
     let mut lines = vec![
-        format!("device  {}  (agent {})", text(&status["device"]), text(&status["version"])),
+        format!(
+            "device  {}  (agent {})",
+            text(&status["device"]),
+            text(&status["version"])
+        ),
         format!("link    {}{}", text(&link["state"]), error(link)),
-        format!("log     {} of {} bytes", status["log"]["bytes"], status["log"]["max_bytes"]),
+        format!(
+            "log     {} of {} bytes",
+            status["log"]["bytes"], status["log"]["max_bytes"]
+        ),
     ];
     for lane in list("lanes") {
         lines.push(format!(
@@ -78,7 +92,11 @@ fn summary(status: &Value) -> String {
         ));
     }
     for alarm in list("alarms") {
-        lines.push(format!("alarm   {}  {}", text(&alarm["code"]), text(&alarm["text"])));
+        lines.push(format!(
+            "alarm   {}  {}",
+            text(&alarm["code"]),
+            text(&alarm["text"])
+        ));
     }
     lines.join("\n")
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use headwater_settings::{Bytes, Places, SettingsError, Span};
 
-use super::{Config, LogSettings, OnMissingStream, Overflow, Scheme, SourceSettings, UplinkSettings};
+use super::{
+    Config, LogSettings, OnMissingStream, Overflow, Scheme, SourceSettings, UplinkSettings,
+};
 use crate::device::is_device_name;
 use crate::sources::template::Template;
 use crate::uplink::{INFLIGHT_BYTES_MAX, INFLIGHT_MAX};
@@ -42,7 +44,10 @@ impl Config {
         self.log.check(places)?;
         self.uplink.check(places)?;
         if u32::from(self.uplink.window) * self.log.batch_bytes > INFLIGHT_BYTES_MAX {
-            return Err(places.error("uplink.window", "times log.batch_bytes must be at most 4MiB"));
+            return Err(places.error(
+                "uplink.window",
+                "times log.batch_bytes must be at most 4MiB",
+            ));
         }
         self.check_sources(places)
     }
@@ -77,7 +82,10 @@ impl LogSettings {
             return Err(places.error("log.batch_age", "must be more than 0 and at most 1h"));
         }
         if self.commit_interval > self.batch_age {
-            return Err(places.error("log.commit_interval", "must not be longer than log.batch_age"));
+            return Err(places.error(
+                "log.commit_interval",
+                "must not be longer than log.batch_age",
+            ));
         }
         if !ZSTD_LEVEL.contains(&self.zstd_level) {
             return Err(places.error("log.zstd_level", "must be between 1 and 9"));
@@ -88,20 +96,30 @@ impl LogSettings {
 
 impl UplinkSettings {
     fn check(&self, places: &Places) -> Result<(), SettingsError> {
-        let urls = self.urls().map_err(|error| places.error("uplink.url", &error.to_string()))?;
+        let urls = self
+            .urls()
+            .map_err(|error| places.error("uplink.url", &error.to_string()))?;
         let tls = urls.iter().any(|url| url.scheme == Scheme::Mqtts);
         if tls && self.ca.is_none() {
             return Err(places.error("uplink.ca", "is needed for a mqtts:// broker"));
         }
         if self.cert.is_some() != self.key.is_some() {
-            let key = if self.cert.is_some() { "uplink.cert" } else { "uplink.key" };
+            let key = if self.cert.is_some() {
+                "uplink.cert"
+            } else {
+                "uplink.key"
+            };
             return Err(places.error(key, "needs the other: cert and key come together"));
         }
         if self.cert.is_some() && urls.iter().any(|url| url.scheme == Scheme::Mqtt) {
             return Err(places.error("uplink.cert", "needs mqtts:// brokers, and no others"));
         }
         if self.user.is_some() != self.password_file.is_some() {
-            let key = if self.user.is_some() { "uplink.user" } else { "uplink.password_file" };
+            let key = if self.user.is_some() {
+                "uplink.user"
+            } else {
+                "uplink.password_file"
+            };
             return Err(places.error(key, "needs the other: user and password_file come together"));
         }
         if self.window == 0 || self.window > INFLIGHT_MAX {
@@ -144,7 +162,10 @@ impl SourceSettings {
             Template::parse(topic)
                 .map_err(|error| places.error(&key("topic"), &format!("has {error}")))?;
         }
-        if self.interval.is_some_and(|interval| interval < INTERVAL_MIN) {
+        if self
+            .interval
+            .is_some_and(|interval| interval < INTERVAL_MIN)
+        {
             return Err(places.error(&key("interval"), "must be at least 10ms"));
         }
         Ok(())

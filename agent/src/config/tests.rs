@@ -5,14 +5,19 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 fn refused(text: &str) -> String {
-    parse(text).map(|config| format!("accepted: {config:?}")).unwrap_or_else(|error| error)
+    parse(text)
+        .map(|config| format!("accepted: {config:?}"))
+        .unwrap_or_else(|error| error)
 }
 
 #[test]
 fn nothing_means_one_mqtt_source() {
     let config = parse("").unwrap();
     assert_eq!(config.source.len(), 1);
-    assert_eq!((config.source[0].kind.as_str(), config.source[0].name()), ("mqtt", "mqtt"));
+    assert_eq!(
+        (config.source[0].kind.as_str(), config.source[0].name()),
+        ("mqtt", "mqtt")
+    );
     assert_eq!(config.source[0].stream(), "events");
     assert_eq!(config.http, "127.0.0.1:8090");
     assert_eq!(config.uplink.urls().unwrap(), Vec::new());
@@ -62,19 +67,55 @@ fn all_documented_keys_are_known() {
 #[test]
 fn mistakes_are_named_with_their_line() {
     let cases = [
-        ("[uplink]\nwindw = 1", "agent.toml:2: unknown key \"uplink.windw\", did you mean \"window\"?"),
-        ("[uplink]\nkeep_alive = \"4s\"", "agent.toml:2: uplink.keep_alive must be between"),
-        ("[log]\noverflow = \"drop-oldest\"", "agent.toml:2: log.overflow is not supported yet"),
-        ("[uplink]\non_missing_stream = \"drop\"", "agent.toml:2: uplink.on_missing_stream is not"),
-        ("[[source]]\nkind = \"lines\"", "agent.toml:2: source[0].kind \"lines\" is not supported"),
-        ("[[source]]\nkind = \"mqtt\"\ntopic = \"{x}\"", "agent.toml:3: source[0].topic has unknown"),
-        ("[[source]]\nkind = \"mqtt\"\n[[source]]\nkind = \"mqtt\"", "is taken by another source"),
-        ("[log]\nmax_bytes = \"1MiB\"", "agent.toml:2: log.max_bytes must be at least"),
-        ("[log]\ncommit_interval = \"2s\"", "agent.toml:2: log.commit_interval must not be longer"),
-        ("[uplink]\nurl = \"http://x\"", "agent.toml:2: uplink.url \"http://x\" is no broker"),
+        (
+            "[uplink]\nwindw = 1",
+            "agent.toml:2: unknown key \"uplink.windw\", did you mean \"window\"?",
+        ),
+        (
+            "[uplink]\nkeep_alive = \"4s\"",
+            "agent.toml:2: uplink.keep_alive must be between",
+        ),
+        (
+            "[log]\noverflow = \"drop-oldest\"",
+            "agent.toml:2: log.overflow is not supported yet",
+        ),
+        (
+            "[uplink]\non_missing_stream = \"drop\"",
+            "agent.toml:2: uplink.on_missing_stream is not",
+        ),
+        (
+            "[[source]]\nkind = \"lines\"",
+            "agent.toml:2: source[0].kind \"lines\" is not supported",
+        ),
+        (
+            "[[source]]\nkind = \"mqtt\"\ntopic = \"{x}\"",
+            "agent.toml:3: source[0].topic has unknown",
+        ),
+        (
+            "[[source]]\nkind = \"mqtt\"\n[[source]]\nkind = \"mqtt\"",
+            "is taken by another source",
+        ),
+        (
+            "[log]\nmax_bytes = \"1MiB\"",
+            "agent.toml:2: log.max_bytes must be at least",
+        ),
+        (
+            "[log]\ncommit_interval = \"2s\"",
+            "agent.toml:2: log.commit_interval must not be longer",
+        ),
+        (
+            "[uplink]\nurl = \"http://x\"",
+            "agent.toml:2: uplink.url \"http://x\" is no broker",
+        ),
         ("[uplink]\nurl = \"mqtts://x\"", "uplink.ca is needed"),
-        ("[uplink]\ncert = \"x\"", "agent.toml:2: uplink.cert needs the other"),
-        ("[uplink]\nwindow = 64", "agent.toml:2: uplink.window must be between"),
+        (
+            "[uplink]\ncert = \"x\"",
+            "agent.toml:2: uplink.cert needs the other",
+        ),
+        (
+            "[uplink]\nwindow = 64",
+            "agent.toml:2: uplink.window must be between",
+        ),
         ("device = \"a b\"", "agent.toml:1: device may have letters"),
     ];
     for (text, expected) in cases {
@@ -85,7 +126,10 @@ fn mistakes_are_named_with_their_line() {
 
 #[test]
 fn the_environment_reaches_scalars() {
-    let env = [("HEADWATER_UPLINK__URL".to_owned(), "mqtt://there".to_owned())];
+    let env = [(
+        "HEADWATER_UPLINK__URL".to_owned(),
+        "mqtt://there".to_owned(),
+    )];
     let config = Config::parse("", "agent.toml", env).unwrap();
     assert_eq!(config.uplink.urls().unwrap()[0].host, "there");
 }

@@ -39,7 +39,10 @@ impl Url {
     /// # Errors
     /// Says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let bad = |reason| UrlError { url: text.to_owned(), reason };
+        let bad = |reason| UrlError {
+            url: text.to_owned(),
+            reason,
+        };
         let (scheme, rest) = text.split_once("://").ok_or_else(|| bad("no scheme"))?;
         let scheme = match scheme {
             "mqtt" => Scheme::Mqtt,
@@ -49,14 +52,22 @@ impl Url {
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = split_port(rest).ok_or_else(|| bad("bad brackets"))?;
         let port = match port {
-            Some(port) => port.parse().ok().filter(|&port| port > 0).ok_or_else(|| bad("bad port"))?,
+            Some(port) => port
+                .parse()
+                .ok()
+                .filter(|&port| port > 0)
+                .ok_or_else(|| bad("bad port"))?,
             None => scheme.port_default(),
         };
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:%".contains(&b);
         if host.is_empty() || !host.bytes().all(plain) {
             return Err(bad("bad host name"));
         }
-        Ok(Self { scheme, host: host.to_owned(), port })
+        Ok(Self {
+            scheme,
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
@@ -107,16 +118,32 @@ mod tests {
     fn addresses() {
         let url = |text: &str| Url::parse(text).map(|url| (url.scheme, url.host, url.port));
         assert_eq!(url("mqtts://b"), Ok((Scheme::Mqtts, "b".into(), 8883)));
-        assert_eq!(url("mqtt://10.0.0.1:99/"), Ok((Scheme::Mqtt, "10.0.0.1".into(), 99)));
-        assert_eq!(url("mqtts://[::1]:99"), Ok((Scheme::Mqtts, "::1".into(), 99)));
-        assert_eq!(Url::parse("mqtts://[::1]").unwrap().to_string(), "mqtts://[::1]:8883");
+        assert_eq!(
+            url("mqtt://10.0.0.1:99/"),
+            Ok((Scheme::Mqtt, "10.0.0.1".into(), 99))
+        );
+        assert_eq!(
+            url("mqtts://[::1]:99"),
+            Ok((Scheme::Mqtts, "::1".into(), 99))
+        );
+        assert_eq!(
+            Url::parse("mqtts://[::1]").unwrap().to_string(),
+            "mqtts://[::1]:8883"
+        );
     }
 
     #[test]
     fn mistakes() {
-        for text in
-            ["broker", "http://b", "mqtt://", "mqtt://b:0", "mqtt://b:x", "mqtt://::1", "mqtt://a b", "mqtt://b/x"]
-        {
+        for text in [
+            "broker",
+            "http://b",
+            "mqtt://",
+            "mqtt://b:0",
+            "mqtt://b:x",
+            "mqtt://::1",
+            "mqtt://a b",
+            "mqtt://b/x",
+        ] {
             assert!(Url::parse(text).is_err(), "{text}");
         }
     }

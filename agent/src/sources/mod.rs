@@ -53,7 +53,9 @@ pub async fn open(settings: &SourceSettings, intake: Intake) -> Result<Opened, S
             mqtt::open(intake, listen, mqtt::Limits::default()).await
         }
         "system" => {
-            let interval = settings.interval.map_or(SYSTEM_INTERVAL_DEFAULT, |span| span.duration());
+            let interval = settings
+                .interval
+                .map_or(SYSTEM_INTERVAL_DEFAULT, |span| span.duration());
             Ok(system::open(intake, interval))
         }
         kind => Err(SourceError::Kind(kind.to_owned())),
@@ -96,7 +98,9 @@ pub enum Refused {
     #[error("\"{0}\" is no topic name")]
     Topic(String),
     /// Above [`EVENT_BYTES_MAX`].
-    #[error("Event of {0} bytes, topic and headers included; at most {EVENT_BYTES_MAX} are possible")]
+    #[error(
+        "Event of {0} bytes, topic and headers included; at most {EVENT_BYTES_MAX} are possible"
+    )]
     TooLarge(usize),
 }
 
@@ -152,9 +156,18 @@ impl Intake {
         changes: Changes,
         stopping: Stopping,
     ) -> Result<Self, SourceError> {
-        let default = if settings.kind == "mqtt" { "{topic}" } else { "{device}/{source}/{name}" };
-        let template = Template::parse(settings.topic.as_deref().unwrap_or(default))
-            .map_err(|reason| SourceError::Topic { name: settings.name().to_owned(), reason })?;
+        let default = if settings.kind == "mqtt" {
+            "{topic}"
+        } else {
+            "{device}/{source}/{name}"
+        };
+        let template =
+            Template::parse(settings.topic.as_deref().unwrap_or(default)).map_err(|reason| {
+                SourceError::Topic {
+                    name: settings.name().to_owned(),
+                    reason,
+                }
+            })?;
         let device = log.device().to_owned();
         Ok(Self {
             shared: Arc::new(Shared {
@@ -223,7 +236,12 @@ impl Intake {
             let device = Bytes::copy_from_slice(self.shared.device.as_bytes());
             headers.push((names::DEVICE.to_owned(), Some(device)));
         }
-        let event = Event { timestamp, key: topic, value, headers };
+        let event = Event {
+            timestamp,
+            key: topic,
+            value,
+            headers,
+        };
         match event.bytes() {
             bytes if bytes > EVENT_BYTES_MAX => Err(Refused::TooLarge(bytes)),
             _ => Ok(event),
@@ -239,7 +257,11 @@ impl Intake {
         let shared = Arc::clone(&self.shared);
         let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
         let append = shared.log.append(&shared.stream, events);
-        Counted { append, shared, count }
+        Counted {
+            append,
+            shared,
+            count,
+        }
     }
 
     /// Counts events that were refused, and shows why.
@@ -250,14 +272,17 @@ impl Intake {
     /// The source has ended; `why` is shown.
     pub fn failed(&self, why: &str) {
         tracing::error!(source = self.name(), "{why}");
-        self.shared.set_state(SourceState::Failed, Some(why.to_owned()));
+        self.shared
+            .set_state(SourceState::Failed, Some(why.to_owned()));
     }
 
     /// What the status shows of this source.
     pub fn view(&self) -> SourceView {
         let shared = &*self.shared;
-        let (state, error) =
-            shared.state.lock().map_or((SourceState::Failed, None), |state| state.clone());
+        let (state, error) = shared
+            .state
+            .lock()
+            .map_or((SourceState::Failed, None), |state| state.clone());
         SourceView {
             name: shared.name.clone(),
             kind: shared.kind.clone(),
@@ -326,6 +351,8 @@ impl Future for Counted {
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("listen", &self.listen).finish_non_exhaustive()
+        f.debug_struct("Opened")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }

@@ -37,20 +37,33 @@ struct Value {
 
 impl Reading {
     fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit }
+        Self {
+            name: name.into(),
+            value,
+            unit,
+        }
     }
 
     /// The event's value: `{"value":12.5,"unit":"%"}`, two decimals.
     pub fn json(&self) -> Bytes {
         let value = (self.value * 100.0).round() / 100.0;
         // A struct, not a map: the order of the fields is part of the format.
-        Bytes::from(serde_json::to_vec(&Value { value, unit: self.unit }).unwrap_or_default())
+        Bytes::from(
+            serde_json::to_vec(&Value {
+                value,
+                unit: self.unit,
+            })
+            .unwrap_or_default(),
+        )
     }
 }
 
 /// Opens the source: nothing to listen on, one task that reads each `interval`.
 pub fn open(intake: Intake, interval: Duration) -> Opened {
-    Opened { listen: None, task: Box::pin(run(intake, interval)) }
+    Opened {
+        listen: None,
+        task: Box::pin(run(intake, interval)),
+    }
 }
 
 async fn run(intake: Intake, interval: Duration) {
@@ -152,14 +165,25 @@ impl Sampler {
     }
 
     fn sample_system(&mut self, readings: &mut Vec<Reading>) {
-        let Some(system) = &mut self.system else { return };
+        let Some(system) = &mut self.system else {
+            return;
+        };
         system.refresh_cpu_usage();
         system.refresh_memory();
-        readings.push(Reading::new("cpu", f64::from(system.global_cpu_usage()), "%"));
+        readings.push(Reading::new(
+            "cpu",
+            f64::from(system.global_cpu_usage()),
+            "%",
+        ));
         if let Ok(load) = System::load_average() {
             readings.push(Reading::new("load", load.one, ""));
         }
-        push_share(readings, "memory", system.used_memory(), system.total_memory());
+        push_share(
+            readings,
+            "memory",
+            system.used_memory(),
+            system.total_memory(),
+        );
         push_share(readings, "swap", system.used_swap(), system.total_swap());
     }
 
@@ -184,23 +208,38 @@ impl Sampler {
     }
 
     fn sample_networks(&mut self, relist: bool, seconds: f64, readings: &mut Vec<Reading>) {
-        let Some(networks) = &mut self.networks else { return };
+        let Some(networks) = &mut self.networks else {
+            return;
+        };
         networks.refresh(relist);
         let mut interfaces: Vec<_> = networks.iter().filter(|(name, _)| *name != "lo").collect();
         interfaces.sort_by(|a, b| a.0.cmp(b.0));
         for (name, data) in interfaces {
             let name = level(&name.to_string_lossy());
             let rate = |bytes: u64| as_f64(bytes) / seconds;
-            readings.push(Reading::new(format!("net/{name}/rx"), rate(data.received()), "B/s"));
-            readings.push(Reading::new(format!("net/{name}/tx"), rate(data.transmitted()), "B/s"));
+            readings.push(Reading::new(
+                format!("net/{name}/rx"),
+                rate(data.received()),
+                "B/s",
+            ));
+            readings.push(Reading::new(
+                format!("net/{name}/tx"),
+                rate(data.transmitted()),
+                "B/s",
+            ));
         }
     }
 
     fn sample_temperatures(&mut self, relist: bool, readings: &mut Vec<Reading>) {
-        let Some(components) = &mut self.components else { return };
+        let Some(components) = &mut self.components else {
+            return;
+        };
         components.refresh(relist);
         for component in components.iter() {
-            if let Some(degrees) = component.temperature().filter(|degrees| degrees.is_finite()) {
+            if let Some(degrees) = component
+                .temperature()
+                .filter(|degrees| degrees.is_finite())
+            {
                 let name = format!("temperature/{}", level(component.label()));
                 readings.push(Reading::new(name, f64::from(degrees), "\u{b0}C"));
             }
@@ -210,11 +249,18 @@ impl Sampler {
 
 fn push_share(readings: &mut Vec<Reading>, name: &str, used: u64, total: u64) {
     if total > 0 {
-        readings.push(Reading::new(name, as_f64(used) * 100.0 / as_f64(total), "%"));
+        readings.push(Reading::new(
+            name,
+            as_f64(used) * 100.0 / as_f64(total),
+            "%",
+        ));
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a reading of 2^53 bytes may be off by one")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a reading of 2^53 bytes may be off by one"
+)]
 fn as_f64(bytes: u64) -> f64 {
     bytes as f64
 }
@@ -222,12 +268,22 @@ fn as_f64(bytes: u64) -> f64 {
 /// `/` is `root`, `/var/lib` is `var-lib`.
 fn mount_name(mount: &str) -> String {
     let trimmed = mount.trim_matches('/');
-    if trimmed.is_empty() { "root".to_owned() } else { level(&trimmed.replace('/', "-")) }
+    if trimmed.is_empty() {
+        "root".to_owned()
+    } else {
+        level(&trimmed.replace('/', "-"))
+    }
 }
 
 /// One topic level: neither separators nor wildcards nor control characters.
 fn level(name: &str) -> String {
-    let plain = |c: char| if c.is_control() || "/+#$ ".contains(c) { '-' } else { c };
+    let plain = |c: char| {
+        if c.is_control() || "/+#$ ".contains(c) {
+            '-'
+        } else {
+            c
+        }
+    };
     name.trim().chars().map(plain).collect()
 }
 
@@ -238,7 +294,10 @@ mod tests {
     #[test]
     fn a_reading_is_json_with_two_decimals() {
         let reading = Reading::new("cpu", 12.504_9, "%");
-        assert_eq!(&reading.json()[..], br#"{"value":12.5,"unit":"%"}"#.as_slice());
+        assert_eq!(
+            &reading.json()[..],
+            br#"{"value":12.5,"unit":"%"}"#.as_slice()
+        );
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub struct Fields<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TemplateError {
     /// A field that does not exist.
-    #[error("unknown field {{{0}}} in the topic, it may have {{device}} {{source}} {{name}} {{topic}}")]
+    #[error(
+        "unknown field {{{0}}} in the topic, it may have {{device}} {{source}} {{name}} {{topic}}"
+    )]
     Field(String),
     /// `{` without `}`.
     #[error("a {{ without }} in the topic")]
@@ -58,7 +60,11 @@ impl Template {
         if !rest.is_empty() {
             parts.push(Part::Text(rest.to_owned()));
         }
-        if parts.is_empty() { Err(TemplateError::Empty) } else { Ok(Self(parts)) }
+        if parts.is_empty() {
+            Err(TemplateError::Empty)
+        } else {
+            Ok(Self(parts))
+        }
     }
 
     /// The topic of one reading.
@@ -93,8 +99,12 @@ impl Part {
 mod tests {
     use super::*;
 
-    const FIELDS: Fields<'_> =
-        Fields { device: "gw-1", source: "sys", name: "cpu", topic: "in/cpu" };
+    const FIELDS: Fields<'_> = Fields {
+        device: "gw-1",
+        source: "sys",
+        name: "cpu",
+        topic: "in/cpu",
+    };
 
     #[test]
     fn fields_are_filled_in() {
@@ -107,7 +117,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert_eq!(Template::parse("{devic}"), Err(TemplateError::Field("devic".into())));
+        assert_eq!(
+            Template::parse("{devic}"),
+            Err(TemplateError::Field("devic".into()))
+        );
         assert_eq!(Template::parse("a/{device"), Err(TemplateError::Open));
         assert_eq!(Template::parse(""), Err(TemplateError::Empty));
     }

@@ -8,21 +8,44 @@ use super::render::StatusView;
 /// Renders all metrics.
 pub(super) fn render(status: &StatusView, link: &Link) -> String {
     let mut out = Text(String::with_capacity(2048));
-    out.head("headwater_agent_events_total", "counter", "Events that are durable");
+    out.head(
+        "headwater_agent_events_total",
+        "counter",
+        "Events that are durable",
+    );
     for source in &status.sources {
         let labels = format!("source=\"{}\"", source.name);
         out.value("headwater_agent_events_total", &labels, source.events);
     }
-    out.head("headwater_agent_rejected_events_total", "counter", "Events that were refused");
+    out.head(
+        "headwater_agent_rejected_events_total",
+        "counter",
+        "Events that were refused",
+    );
     for source in &status.sources {
         let labels = format!("source=\"{}\"", source.name);
-        out.value("headwater_agent_rejected_events_total", &labels, source.rejected);
+        out.value(
+            "headwater_agent_rejected_events_total",
+            &labels,
+            source.rejected,
+        );
     }
     out.head("headwater_connections", "gauge", "Clients connected");
-    let connections = status.sources.iter().map(|source| source.connections).sum::<usize>();
+    let connections = status
+        .sources
+        .iter()
+        .map(|source| source.connections)
+        .sum::<usize>();
     out.value("headwater_connections", "door=\"mqtt\"", connections);
-    out.head("headwater_lost_events_total", "counter", "Events declared lost");
-    let lost = status.lanes.iter().fold(0_u64, |sum, lane| sum.saturating_add(lane.lost_events));
+    out.head(
+        "headwater_lost_events_total",
+        "counter",
+        "Events declared lost",
+    );
+    let lost = status
+        .lanes
+        .iter()
+        .fold(0_u64, |sum, lane| sum.saturating_add(lane.lost_events));
     out.value("headwater_lost_events_total", "reason=\"all\"", lost);
     render_log(status, &mut out);
     render_link(status, link, &mut out);
@@ -31,13 +54,38 @@ pub(super) fn render(status: &StatusView, link: &Link) -> String {
 
 fn render_log(status: &StatusView, out: &mut Text) {
     let backlog = status.backlog();
-    out.single("headwater_agent_backlog_bytes", "gauge", "Bytes not acknowledged", backlog.bytes);
-    out.single("headwater_agent_backlog_events", "gauge", "Events not acknowledged", backlog.events);
+    out.single(
+        "headwater_agent_backlog_bytes",
+        "gauge",
+        "Bytes not acknowledged",
+        backlog.bytes,
+    );
+    out.single(
+        "headwater_agent_backlog_events",
+        "gauge",
+        "Events not acknowledged",
+        backlog.events,
+    );
     let (log, written) = (&status.log, "Bytes written to the device");
-    out.single("headwater_agent_disk_written_bytes_total", "counter", written, log.written_bytes);
-    out.single("headwater_agent_log_bytes", "gauge", "Bytes that the log allocates", log.bytes);
+    out.single(
+        "headwater_agent_disk_written_bytes_total",
+        "counter",
+        written,
+        log.written_bytes,
+    );
+    out.single(
+        "headwater_agent_log_bytes",
+        "gauge",
+        "Bytes that the log allocates",
+        log.bytes,
+    );
     let commits = "Commits that were synced";
-    out.single("headwater_agent_commits_total", "counter", commits, log.synced_commits);
+    out.single(
+        "headwater_agent_commits_total",
+        "counter",
+        commits,
+        log.synced_commits,
+    );
 }
 
 fn render_link(status: &StatusView, link: &Link, out: &mut Text) {

@@ -131,8 +131,14 @@ impl StatusView {
     /// The sum of the lanes.
     pub fn backlog(&self) -> BacklogView {
         BacklogView {
-            events: self.lanes.iter().fold(0, |sum: u64, lane| sum.saturating_add(lane.events)),
-            bytes: self.lanes.iter().fold(0, |sum: u64, lane| sum.saturating_add(lane.bytes)),
+            events: self
+                .lanes
+                .iter()
+                .fold(0, |sum: u64, lane| sum.saturating_add(lane.events)),
+            bytes: self
+                .lanes
+                .iter()
+                .fold(0, |sum: u64, lane| sum.saturating_add(lane.bytes)),
         }
     }
 
@@ -166,6 +172,10 @@ impl From<LaneStatus> for LaneView {
 
 impl From<Alarm> for AlarmView {
     fn from(alarm: Alarm) -> Self {
-        Self { code: alarm.code, text: alarm.text, since_ms: alarm.since_ms }
+        Self {
+            code: alarm.code,
+            text: alarm.text,
+            since_ms: alarm.since_ms,
+        }
     }
 }

@@ -26,7 +26,10 @@ pub(super) struct Candidates {
 
 impl Candidates {
     pub(super) fn new(urls: Vec<Url>) -> Self {
-        Self { urls, left: Vec::new() }
+        Self {
+            urls,
+            left: Vec::new(),
+        }
     }
 
     /// The next to try; `None` once after each round, and then a new round begins.
@@ -39,7 +42,10 @@ impl Candidates {
         }
         let mut urls = self.urls.clone();
         shuffle(&mut urls, crate::status::random_u32);
-        self.left = urls.into_iter().map(|url| Candidate { url, address: None }).collect();
+        self.left = urls
+            .into_iter()
+            .map(|url| Candidate { url, address: None })
+            .collect();
         None
     }
 
@@ -48,13 +54,16 @@ impl Candidates {
         if url.host.parse::<IpAddr>().is_ok() {
             return;
         }
-        let Ok(found) = tokio::net::lookup_host((url.host.as_str(), url.port)).await else { return };
+        let Ok(found) = tokio::net::lookup_host((url.host.as_str(), url.port)).await else {
+            return;
+        };
         let addresses: Vec<IpAddr> = found.map(|address: SocketAddr| address.ip()).collect();
         if addresses.len() > 1 {
             let each = addresses.into_iter().take(ADDRESSES_MAX);
-            self.left.extend(
-                each.map(|address| Candidate { url: url.clone(), address: Some(address) }),
-            );
+            self.left.extend(each.map(|address| Candidate {
+                url: url.clone(),
+                address: Some(address),
+            }));
         }
     }
 }

@@ -56,7 +56,11 @@ impl Connection {
             // A driver that is gone has dropped the connection.
             let _gone = sender.send(Happened::Ended(error)).await;
         });
-        Self { events, client: None, task }
+        Self {
+            events,
+            client: None,
+            task,
+        }
     }
 
     /// The next thing that happens.
@@ -73,7 +77,10 @@ impl Connection {
 
     /// Hands a publish to the client: QoS 1, not retained.
     pub(super) fn publish(&self, topic: String, payload: bytes::Bytes) -> Result<(), String> {
-        let client = self.client.as_ref().ok_or("The MQTT client is not connected")?;
+        let client = self
+            .client
+            .as_ref()
+            .ok_or("The MQTT client is not connected")?;
         client
             .try_publish(topic, QoS::AtLeastOnce, false, payload)
             .map_err(|error| format!("The MQTT client takes nothing more: {error}"))
@@ -103,7 +110,11 @@ async fn attempt(
         };
         match connect(options, &candidate).await {
             Ok((client, event_loop, ack)) => {
-                if events.send(Happened::Connected(client, Box::new(ack))).await.is_err() {
+                if events
+                    .send(Happened::Connected(client, Box::new(ack)))
+                    .await
+                    .is_err()
+                {
                     return "The driver is gone".to_owned();
                 }
                 let error = serve(event_loop, events).await;
@@ -125,7 +136,9 @@ async fn connect(
     let (client, mut event_loop) = AsyncClient::new(mqtt, usize::from(PACKET_IDS));
     match event_loop.poll().await {
         Ok(Event::Incoming(Packet::ConnAck(ack))) => Ok((client, event_loop, ack)),
-        Ok(other) => Err(format!("The broker began with something else than CONNACK: {other:?}")),
+        Ok(other) => Err(format!(
+            "The broker began with something else than CONNACK: {other:?}"
+        )),
         Err(error) => Err(words::explain(&error, &options.files)),
     }
 }
@@ -133,7 +146,9 @@ async fn connect(
 /// New options for each connection.
 fn mqtt_options(options: &Options, candidate: &Candidate) -> Result<MqttOptions, TlsError> {
     let url = &candidate.url;
-    let host = candidate.address.map_or_else(|| url.host.clone(), |address| address.to_string());
+    let host = candidate
+        .address
+        .map_or_else(|| url.host.clone(), |address| address.to_string());
     let mut mqtt = MqttOptions::new(&options.client_id, host, url.port);
     mqtt.set_clean_start(true)
         .set_keep_alive(options.keep_alive)
@@ -161,16 +176,14 @@ async fn serve(mut event_loop: EventLoop, events: &mpsc::Sender<Happened>) -> St
     loop {
         let happened = match event_loop.poll().await {
             Ok(event) => translate(event),
-            Err(error) => Some(Happened::Ended(words::explain_end(&error))),
+            Err(error) => return words::explain_end(&error),
         };
-        match happened {
-            Some(Happened::Ended(error)) => return error,
-            Some(happened) => {
-                if events.send(happened).await.is_err() {
-                    return "The driver is gone".to_owned();
-                }
-            }
-            None => {}
+        let Some(happened) = happened else { continue };
+        if let Happened::Ended(error) = happened {
+            return error;
+        }
+        if events.send(happened).await.is_err() {
+            return "The driver is gone".to_owned();
         }
     }
 }
@@ -204,4 +217,3 @@ pub(super) fn answer(ack: PubAck) -> (u16, u8, Vec<(String, String)>) {
     let properties = ack.properties.map(|properties| properties.user_properties);
     (ack.pkid, reason, properties.unwrap_or_default())
 }
-

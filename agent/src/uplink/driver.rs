@@ -118,9 +118,11 @@ impl Driver {
             self.started + Duration::from_millis(ms)
         });
         let look = self.look_wanted.then(|| self.looked_at + LOOK_INTERVAL);
-        [core, look].into_iter().flatten().min().unwrap_or_else(|| {
-            Instant::now() + Duration::from_secs(3600)
-        })
+        [core, look]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
     fn handle(&mut self, happened: Happened) {
@@ -164,14 +166,22 @@ impl Driver {
                 }
                 Output::Disconnect => self.connection = None,
                 Output::Publish { topic, payload } => self.publish(topic, payload),
-                Output::Read { connection, lane, from } => {
+                Output::Read {
+                    connection,
+                    lane,
+                    from,
+                } => {
                     let log = self.log.clone();
                     self.asked.spawn(async move {
                         let batch = log.next_batch(&lane, from).await;
                         Asked::Batch(connection, lane, batch.map_err(|error| error.to_string()))
                     });
                 }
-                Output::Handshake { connection, lane, answer } => {
+                Output::Handshake {
+                    connection,
+                    lane,
+                    answer,
+                } => {
                     let log = self.log.clone();
                     self.asked.spawn(async move {
                         let done = log.handshake(&lane, answer).await;
@@ -193,7 +203,8 @@ impl Driver {
                 Output::Link(up) => self.log.set_link(up),
                 Output::Status => {
                     let status = self.status.clone();
-                    self.asked.spawn(async move { Asked::Status(status.view().await) });
+                    self.asked
+                        .spawn(async move { Asked::Status(status.view().await) });
                 }
             }
         }
@@ -201,7 +212,9 @@ impl Driver {
 
     fn publish(&mut self, topic: String, payload: Bytes) {
         let bytes = publish_bytes(topic.len(), payload.len());
-        let Some(connection) = &self.connection else { return };
+        let Some(connection) = &self.connection else {
+            return;
+        };
         match connection.publish(topic, payload) {
             Ok(()) => self.link.count_out(bytes),
             Err(error) => {
@@ -226,7 +239,8 @@ impl Driver {
                 self.core.handle_batch(now, connection, &lane, batch);
             }
             Asked::Handshake(connection, lane, handshake) => {
-                self.core.handle_handshake(now, connection, &lane, handshake);
+                self.core
+                    .handle_handshake(now, connection, &lane, handshake);
             }
             Asked::Status(view) => {
                 self.told = shape(&view);
@@ -247,7 +261,8 @@ impl Driver {
             self.look_wanted = false;
             self.looked_at = Instant::now();
             let status = self.status.clone();
-            self.asked.spawn(async move { Asked::Look(status.view().await) });
+            self.asked
+                .spawn(async move { Asked::Look(status.view().await) });
         }
     }
 
@@ -259,7 +274,10 @@ impl Driver {
             CoreState::Connecting => LinkState::Connecting,
             CoreState::Down => LinkState::Down,
         };
-        let error = link.error.filter(|_| state != LinkState::Up).map(str::to_owned);
+        let error = link
+            .error
+            .filter(|_| state != LinkState::Up)
+            .map(str::to_owned);
         let shown = self.link.view();
         if shown.state != state || shown.error != error {
             self.link.set(state, error);
@@ -271,7 +289,14 @@ impl Driver {
 fn shape(view: &StatusView) -> u64 {
     let mut hasher = DefaultHasher::new();
     for lane in &view.lanes {
-        (&lane.stream, &lane.lane, lane.generation, lane.state, &lane.error).hash(&mut hasher);
+        (
+            &lane.stream,
+            &lane.lane,
+            lane.generation,
+            lane.state,
+            &lane.error,
+        )
+            .hash(&mut hasher);
     }
     for alarm in &view.alarms {
         (alarm.code, &alarm.text).hash(&mut hasher);

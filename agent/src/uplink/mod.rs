@@ -68,14 +68,22 @@ impl Options {
     /// A bad address, or a password file that cannot be read.
     pub fn new(config: &Config, device: &str, boot: &str) -> Result<Self, SettingsError> {
         let uplink = &config.uplink;
-        let urls = uplink.urls().map_err(|error| SettingsError::new(None, error))?;
+        let urls = uplink
+            .urls()
+            .map_err(|error| SettingsError::new(None, error))?;
         let login = match (&uplink.user, &uplink.password_file) {
             (Some(user), Some(file)) => {
                 let failed = |error| {
-                    SettingsError::new(None, format!("uplink.password_file {}: {error}", file.display()))
+                    SettingsError::new(
+                        None,
+                        format!("uplink.password_file {}: {error}", file.display()),
+                    )
                 };
                 let password = std::fs::read_to_string(file).map_err(failed)?;
-                Some((user.clone(), password.trim_end_matches(['\r', '\n']).to_owned()))
+                Some((
+                    user.clone(),
+                    password.trim_end_matches(['\r', '\n']).to_owned(),
+                ))
             }
             _ => None,
         };
@@ -119,7 +127,9 @@ pub async fn run(
         link.set(LinkState::Down, Some(error));
         return stopping.wait().await;
     }
-    driver::Driver::new(options, log, link, status).run(stopping).await;
+    driver::Driver::new(options, log, link, status)
+        .run(stopping)
+        .await;
 }
 
 #[cfg(test)]

@@ -60,7 +60,9 @@ pub(super) fn config(
         .map_err(setup)?;
     let builder = if by_address {
         let verifier = NamedVerifier::new(roots, provider, host)?;
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
     } else {
         builder.with_root_certificates(roots)
     };
@@ -77,18 +79,23 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let Some(file) = file else { return Ok(roots) };
     for certificate in certificates("uplink.ca", file)? {
-        roots.add(certificate).map_err(|error| bad_file("uplink.ca", file, error))?;
+        roots
+            .add(certificate)
+            .map_err(|error| bad_file("uplink.ca", file, error))?;
     }
     Ok(roots)
 }
 
-fn certificates(
-    key: &'static str,
-    file: &Path,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(key: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(file).map_err(|error| bad_file(key, file, error))?;
-    let all: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| bad_file(key, file, error))?;
-    if all.is_empty() { Err(bad_file(key, file, "no certificate in it")) } else { Ok(all) }
+    let all: Vec<_> = read
+        .collect::<Result<_, _>>()
+        .map_err(|error| bad_file(key, file, error))?;
+    if all.is_empty() {
+        Err(bad_file(key, file, "no certificate in it"))
+    } else {
+        Ok(all)
+    }
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
@@ -96,7 +103,11 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn bad_file(key: &'static str, file: &Path, reason: impl ToString) -> TlsError {
-    TlsError::File { key, file: file.display().to_string(), reason: reason.to_string() }
+    TlsError::File {
+        key,
+        file: file.display().to_string(),
+        reason: reason.to_string(),
+    }
 }
 
 /// Checks the broker's certificate for a fixed name, whatever address was dialled.
@@ -130,7 +141,8 @@ impl ServerCertVerifier for NamedVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        self.inner
+            .verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(

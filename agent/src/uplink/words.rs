@@ -19,9 +19,15 @@ pub(super) fn explain(error: &ConnectionError, files: &TlsFiles) -> String {
     match error {
         ConnectionError::Timeout(_) => "No answer within 10 s".to_owned(),
         ConnectionError::ConnectionRefused(code) => refusal_words(*code).to_owned(),
-        ConnectionError::NotConnAck(_) => "The broker began with something else than CONNACK".to_owned(),
+        ConnectionError::NotConnAck(_) => {
+            "The broker began with something else than CONNACK".to_owned()
+        }
         ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            let hint = if files.cert.is_some() { "" } else { " (does it want a certificate?)" };
+            let hint = if files.cert.is_some() {
+                ""
+            } else {
+                " (does it want a certificate?)"
+            };
             format!("The broker closed the connection before it took it{hint}")
         }
         ConnectionError::MqttState(_)
@@ -40,12 +46,13 @@ pub(super) fn explain_end(error: &ConnectionError) -> String {
         ConnectionError::MqttState(StateError::AwaitPingResp) => {
             "The broker did not answer a ping".to_owned()
         }
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
-            match reason_string {
-                Some(text) => format!("The broker ended the connection: {text} ({reason_code:?})"),
-                None => format!("The broker ended the connection: {reason_code:?}"),
-            }
-        }
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code,
+            reason_string,
+        }) => match reason_string {
+            Some(text) => format!("The broker ended the connection: {text} ({reason_code:?})"),
+            None => format!("The broker ended the connection: {reason_code:?}"),
+        },
         ConnectionError::MqttState(_)
         | ConnectionError::Timeout(_)
         | ConnectionError::Tls(_)
@@ -109,9 +116,7 @@ fn tls_words(error: &rustls::Error, files: &TlsFiles) -> String {
     match error {
         rustls::Error::InvalidCertificate(reason) => broker_certificate_words(reason),
         rustls::Error::AlertReceived(alert) => alert_words(*alert, files),
-        rustls::Error::InvalidMessage(_) => {
-            "The broker does not speak TLS at this port".to_owned()
-        }
+        rustls::Error::InvalidMessage(_) => "The broker does not speak TLS at this port".to_owned(),
         other => format!("TLS failed: {other}"),
     }
 }
@@ -142,7 +147,8 @@ fn alert_words(alert: AlertDescription, files: &TlsFiles) -> String {
             format!("The broker refuses the certificate: {own}{}", clock_hint())
         }
         AlertDescription::UnknownCA => {
-            "The broker does not know the authority of this device's certificate (uplink.cert)".to_owned()
+            "The broker does not know the authority of this device's certificate (uplink.cert)"
+                .to_owned()
         }
         AlertDescription::CertificateRequired => {
             "The broker wants a device certificate (uplink.cert)".to_owned()
@@ -166,9 +172,15 @@ pub(super) fn validity_words(cert: Option<&Path>) -> Option<String> {
     let now = crate::clock::now_ms() / 1000;
     let validity = certificate.validity();
     if now > validity.not_after.timestamp() {
-        Some(format!("this device's certificate expired on {}", validity.not_after))
+        Some(format!(
+            "this device's certificate expired on {}",
+            validity.not_after
+        ))
     } else if now < validity.not_before.timestamp() {
-        Some(format!("this device's certificate is not valid before {}", validity.not_before))
+        Some(format!(
+            "this device's certificate is not valid before {}",
+            validity.not_before
+        ))
     } else {
         None
     }
@@ -177,7 +189,10 @@ pub(super) fn validity_words(cert: Option<&Path>) -> Option<String> {
 fn clock_hint() -> String {
     let seconds = u64::try_from(crate::clock::now_ms() / 1000).unwrap_or(0);
     let day = seconds / 86_400;
-    format!(" (if not, check this device's clock, which says {})", date(day))
+    format!(
+        " (if not, check this device's clock, which says {})",
+        date(day)
+    )
 }
 
 /// The date of a day since 1970-01-01 (civil-from-days, H. Hinnant).
@@ -188,7 +203,11 @@ fn date(day: u64) -> String {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day_of_month = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!("{year:04}-{month:02}-{day_of_month:02}")
 }
@@ -200,7 +219,9 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
         current = match inner {
             Some(inner) => Some(inner),
             None => error.source(),
@@ -232,7 +253,10 @@ mod tests {
     #[test]
     fn the_simple_ones_are_simple() {
         let refused = ConnectionError::Io(std::io::ErrorKind::ConnectionRefused.into());
-        assert_eq!(explain(&refused, &TlsFiles::default()), "Nobody listens there");
+        assert_eq!(
+            explain(&refused, &TlsFiles::default()),
+            "Nobody listens there"
+        );
     }
 
     #[test]

@@ -28,12 +28,21 @@ pub(super) struct Held {
 
 impl Budget {
     pub(super) fn new(max: usize) -> Self {
-        Self { shared: Arc::new(Shared { used: AtomicUsize::new(0), max, freed: Notify::new() }) }
+        Self {
+            shared: Arc::new(Shared {
+                used: AtomicUsize::new(0),
+                max,
+                freed: Notify::new(),
+            }),
+        }
     }
 
     pub(super) fn hold(&self, bytes: usize) -> Held {
         self.shared.used.fetch_add(bytes, Ordering::AcqRel);
-        Held { budget: self.clone(), bytes }
+        Held {
+            budget: self.clone(),
+            bytes,
+        }
     }
 
     pub(super) fn is_spent(&self) -> bool {

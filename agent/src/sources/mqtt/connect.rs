@@ -48,19 +48,33 @@ pub(super) fn accept(
     number: u64,
     intake: &Intake,
 ) -> Result<Client, Refusal> {
-    let refuse = |reason, why: &str| Err(Refusal { reason, why: why.to_owned() });
+    let refuse = |reason, why: &str| {
+        Err(Refusal {
+            reason,
+            why: why.to_owned(),
+        })
+    };
     if connect.properties.text(Id::AuthMethod).is_some() {
-        return refuse(Reason::BAD_AUTHENTICATION_METHOD, "No extended authentication here");
+        return refuse(
+            Reason::BAD_AUTHENTICATION_METHOD,
+            "No extended authentication here",
+        );
     }
     let id = match connect.client_id {
         "" if connect.version == Version::V311 && !connect.clean_start => {
-            return refuse(Reason::CLIENT_ID_NOT_VALID, "A client id or a clean session is needed");
+            return refuse(
+                Reason::CLIENT_ID_NOT_VALID,
+                "A client id or a clean session is needed",
+            );
         }
         "" => format!("auto-{number}"),
         id => id.to_owned(),
     };
     let keep_alive = Duration::from_secs(u64::from(connect.keep_alive));
-    let receive_max = connect.properties.short(Id::ReceiveMaximum).unwrap_or(u16::MAX);
+    let receive_max = connect
+        .properties
+        .short(Id::ReceiveMaximum)
+        .unwrap_or(u16::MAX);
     let packet_bytes_max = connect.properties.int(Id::MaximumPacketSize);
     Ok(Client {
         version: connect.version,
@@ -80,8 +94,15 @@ fn will(
     number: u64,
     intake: &Intake,
 ) -> Result<Option<Will>, Refusal> {
-    let Some(will) = &connect.will else { return Ok(None) };
-    let refuse = |reason, why: &str| Err(Refusal { reason, why: why.to_owned() });
+    let Some(will) = &connect.will else {
+        return Ok(None);
+    };
+    let refuse = |reason, why: &str| {
+        Err(Refusal {
+            reason,
+            why: why.to_owned(),
+        })
+    };
     if will.qos == Qos::ExactlyOnce {
         return refuse(Reason::QOS_NOT_SUPPORTED, "A will of QoS 2");
     }
@@ -92,10 +113,12 @@ fn will(
     let headers = record::headers(client, will.qos, will.retain, will.properties);
     let topic = intake.topic(will.topic, will.topic);
     // The time is set when the will is published.
-    let event = intake.event(topic, 0, payload.clone(), headers).map_err(|refused| Refusal {
-        reason: Reason::NOT_AUTHORIZED,
-        why: refused.to_string(),
-    })?;
+    let event = intake
+        .event(topic, 0, payload.clone(), headers)
+        .map_err(|refused| Refusal {
+            reason: Reason::NOT_AUTHORIZED,
+            why: refused.to_string(),
+        })?;
     let publication = Publication {
         from: number,
         topic: will.topic.to_owned(),
@@ -142,7 +165,11 @@ pub(super) fn write_refused(version: Version, refusal: &Refusal, out: &mut Bytes
 }
 
 fn write(version: Version, reason: Reason, properties: Properties<'_>, out: &mut BytesMut) {
-    let ack = ConnAck { session_present: false, reason, properties };
+    let ack = ConnAck {
+        session_present: false,
+        reason,
+        properties,
+    };
     // Its properties are a handful of numbers and one string that was checked when it was pushed.
     let _fits = ack.encode(version, out);
 }

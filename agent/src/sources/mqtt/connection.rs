@@ -187,9 +187,15 @@ impl Connection {
             // It reads nothing, so it is told nothing.
             self.session.end_silently();
         } else if !self.tail.is_empty() && late(self.tail_since, limits.packet_timeout) {
-            self.session.disconnect(Reason::UNSPECIFIED, "The rest of the packet did not come");
-        } else if reading && self.silence_max().is_some_and(|limit| late(self.last_read, limit)) {
-            self.session.disconnect(Reason::KEEP_ALIVE_TIMEOUT, "Keep alive timeout");
+            self.session
+                .disconnect(Reason::UNSPECIFIED, "The rest of the packet did not come");
+        } else if reading
+            && self
+                .silence_max()
+                .is_some_and(|limit| late(self.last_read, limit))
+        {
+            self.session
+                .disconnect(Reason::KEEP_ALIVE_TIMEOUT, "Keep alive timeout");
         }
     }
 

@@ -86,7 +86,9 @@ impl Hub {
 
     /// A client has connected under this name; the one before it is kicked.
     pub(super) fn enter(&self, client: &str, number: u64, kick: &Arc<Notify>) {
-        let before = lock(&self.state).clients.insert(client.to_owned(), (number, Arc::clone(kick)));
+        let before = lock(&self.state)
+            .clients
+            .insert(client.to_owned(), (number, Arc::clone(kick)));
         if let Some((_, kick)) = before {
             kick.notify_one();
         }
@@ -96,12 +98,16 @@ impl Hub {
     pub(super) fn leave(&self, client: Option<&str>, number: u64) {
         let mut state = lock(&self.state);
         if let Some(client) = client
-            && state.clients.get(client).is_some_and(|(current, _)| *current == number)
+            && state
+                .clients
+                .get(client)
+                .is_some_and(|(current, _)| *current == number)
         {
             state.clients.remove(client);
         }
         state.subscribers.remove(&number);
-        self.subscribers.store(state.subscribers.len(), Ordering::Relaxed);
+        self.subscribers
+            .store(state.subscribers.len(), Ordering::Relaxed);
     }
 
     /// Adds a filter, or changes its options. `None`: there are `filters_max` already.
@@ -113,16 +119,20 @@ impl Hub {
         filters_max: usize,
     ) -> Option<Arc<Mailbox>> {
         let mut state = lock(&self.state);
-        let subscriber = state.subscribers.entry(number).or_insert_with(|| Subscriber {
-            filters: BTreeMap::new(),
-            mailbox: Arc::new(Mailbox::new(Arc::clone(&self.queued_bytes))),
-        });
+        let subscriber = state
+            .subscribers
+            .entry(number)
+            .or_insert_with(|| Subscriber {
+                filters: BTreeMap::new(),
+                mailbox: Arc::new(Mailbox::new(Arc::clone(&self.queued_bytes))),
+            });
         if subscriber.filters.len() >= filters_max && !subscriber.filters.contains_key(filter) {
             return None;
         }
         subscriber.filters.insert(filter.to_owned(), options);
         let mailbox = Arc::clone(&subscriber.mailbox);
-        self.subscribers.store(state.subscribers.len(), Ordering::Relaxed);
+        self.subscribers
+            .store(state.subscribers.len(), Ordering::Relaxed);
         Some(mailbox)
     }
 
@@ -139,7 +149,9 @@ impl Hub {
         let publication = Arc::new(publication);
         for (&number, subscriber) in &lock(&self.state).subscribers {
             if let Some(delivery) = subscriber.matched(number, &publication) {
-                subscriber.mailbox.put(delivery, self.mailbox_bytes_max, self.queued_bytes_max);
+                subscriber
+                    .mailbox
+                    .put(delivery, self.mailbox_bytes_max, self.queued_bytes_max);
             }
         }
     }
@@ -173,7 +185,11 @@ impl Publication {
 
 impl Mailbox {
     fn new(queued_bytes: Arc<AtomicUsize>) -> Self {
-        Self { queue: Mutex::default(), arrived: Notify::new(), queued_bytes }
+        Self {
+            queue: Mutex::default(),
+            arrived: Notify::new(),
+            queued_bytes,
+        }
     }
 
     fn put(&self, delivery: Delivery, bytes_max: usize, queued_bytes_max: usize) {
@@ -215,7 +231,8 @@ impl Mailbox {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.queued_bytes.fetch_sub(lock(&self.queue).bytes, Ordering::Relaxed);
+        self.queued_bytes
+            .fetch_sub(lock(&self.queue).bytes, Ordering::Relaxed);
     }
 }
 
@@ -242,11 +259,17 @@ mod tests {
     #[test]
     fn overlapping_filters_deliver_once_with_the_higher_qos() {
         let hub = Hub::new(1000, 1000);
-        let qos = |qos| Options { qos, ..Options::default() };
+        let qos = |qos| Options {
+            qos,
+            ..Options::default()
+        };
         hub.subscribe(1, "a/#", qos(Qos::AtMostOnce), 8);
         let mailbox = hub.subscribe(1, "a/b", qos(Qos::AtLeastOnce), 8).unwrap();
         hub.publish(publication(2, "a/b", b"x"));
-        assert_eq!(mailbox.take().map(|delivery| delivery.qos), Some(Qos::AtLeastOnce));
+        assert_eq!(
+            mailbox.take().map(|delivery| delivery.qos),
+            Some(Qos::AtLeastOnce)
+        );
         assert!(mailbox.take().is_none());
         assert!(hub.unsubscribe(1, "a/b") && !hub.unsubscribe(1, "a/b"));
     }
@@ -254,7 +277,10 @@ mod tests {
     #[test]
     fn no_local_keeps_ones_own_away() {
         let hub = Hub::new(1000, 1000);
-        let options = Options { no_local: true, ..Options::default() };
+        let options = Options {
+            no_local: true,
+            ..Options::default()
+        };
         let mailbox = hub.subscribe(1, "#", options, 8).unwrap();
         hub.publish(publication(1, "a", b"x"));
         assert!(mailbox.take().is_none());
@@ -281,6 +307,9 @@ mod tests {
         hub.enter("c", 1, &first);
         hub.enter("c", 2, &second);
         hub.leave(Some("c"), 1);
-        assert_eq!(lock(&hub.state).clients.get("c").map(|entry| entry.0), Some(2));
+        assert_eq!(
+            lock(&hub.state).clients.get("c").map(|entry| entry.0),
+            Some(2)
+        );
     }
 }

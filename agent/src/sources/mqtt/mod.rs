@@ -102,7 +102,10 @@ pub async fn open(intake: Intake, listen: &str, limits: Limits) -> Result<Opened
         intake,
         limits,
     });
-    Ok(Opened { listen: Some(address), task: Box::pin(accept(door, listener)) })
+    Ok(Opened {
+        listen: Some(address),
+        task: Box::pin(accept(door, listener)),
+    })
 }
 
 /// Accepts until the agent stops, then waits for the connections to answer what they took.
@@ -133,7 +136,10 @@ async fn accept(door: Arc<Door>, listener: TcpListener) {
 impl Door {
     fn admit(self: &Arc<Self>, connections: &mut JoinSet<()>, socket: tokio::net::TcpStream) {
         if self.connections.load(Ordering::Relaxed) >= self.limits.connections_max {
-            tracing::debug!(source = self.intake.name(), "Too many connections, one closed");
+            tracing::debug!(
+                source = self.intake.name(),
+                "Too many connections, one closed"
+            );
             return;
         }
         let open = Open::new(Arc::clone(self));

@@ -9,16 +9,17 @@ use crate::sources::Headers;
 
 /// The record headers of a message: client and flags first, then its properties, user properties
 /// under their own names, in their order, repeats kept.
-pub(super) fn headers(
-    client: &str,
-    qos: Qos,
-    retain: bool,
-    properties: Properties<'_>,
-) -> Headers {
+pub(super) fn headers(client: &str, qos: Qos, retain: bool, properties: Properties<'_>) -> Headers {
     let flags = qos as u8 | u8::from(retain) << 2;
     let mut headers = vec![
-        (names::MQTT_CLIENT.to_owned(), Some(Bytes::copy_from_slice(client.as_bytes()))),
-        (names::MQTT_FLAGS.to_owned(), Some(Bytes::copy_from_slice(&[flags]))),
+        (
+            names::MQTT_CLIENT.to_owned(),
+            Some(Bytes::copy_from_slice(client.as_bytes())),
+        ),
+        (
+            names::MQTT_FLAGS.to_owned(),
+            Some(Bytes::copy_from_slice(&[flags])),
+        ),
     ];
     for property in properties.iter() {
         if let Some((name, value)) = header(property.id, property.value) {
@@ -40,7 +41,10 @@ fn header(id: Id, value: Value<'_>) -> Option<(String, Bytes)> {
     };
     Some(match value {
         Value::Byte(byte) => (name.to_owned(), Bytes::copy_from_slice(&[byte])),
-        Value::Int(number) => (name.to_owned(), Bytes::copy_from_slice(&number.to_be_bytes())),
+        Value::Int(number) => (
+            name.to_owned(),
+            Bytes::copy_from_slice(&number.to_be_bytes()),
+        ),
         Value::Text(text) => (name.to_owned(), Bytes::copy_from_slice(text.as_bytes())),
         Value::Binary(bytes) => (name.to_owned(), Bytes::copy_from_slice(bytes)),
         Value::Pair(name, value) => (user_name(name), Bytes::copy_from_slice(value.as_bytes())),
@@ -72,7 +76,9 @@ pub(super) fn publication(from: u64, publish: &Publish<'_>, payload: Bytes) -> P
 /// What goes on to subscribers: all but the alias, which belongs to one connection.
 pub(super) fn passed_on(properties: Properties<'_>) -> Result<PropertyBuf, TooLong> {
     let mut buf = PropertyBuf::new();
-    for property in properties.iter().filter(|property| header(property.id, property.value).is_some())
+    for property in properties
+        .iter()
+        .filter(|property| header(property.id, property.value).is_some())
     {
         buf.push(property.id, property.value)?;
     }
@@ -86,7 +92,8 @@ mod tests {
     #[test]
     fn properties_become_headers_in_order() {
         let mut buf = PropertyBuf::new();
-        buf.push(Id::ContentType, Value::Text("text/plain")).unwrap();
+        buf.push(Id::ContentType, Value::Text("text/plain"))
+            .unwrap();
         buf.push(Id::MessageExpiry, Value::Int(258)).unwrap();
         buf.push_user("a", "1").unwrap();
         buf.push_user("hw-lost", "0-9").unwrap();

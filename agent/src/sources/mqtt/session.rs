@@ -82,10 +82,12 @@ impl Session {
         while self.end.is_none() {
             let rest = &bytes[done..];
             let limits = &self.door().limits;
-            let (version, bytes_max) = self.client.as_ref().map_or(
-                (Version::V5, limits.connect_bytes_max),
-                |client| (client.version, limits.packet_bytes_max),
-            );
+            let (version, bytes_max) = self
+                .client
+                .as_ref()
+                .map_or((Version::V5, limits.connect_bytes_max), |client| {
+                    (client.version, limits.packet_bytes_max)
+                });
             let frame = match headwater_mqtt::frame(rest, bytes_max) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
@@ -119,7 +121,10 @@ impl Session {
             (Packet::PingReq, true) => self.write(&Packet::PingResp),
             (Packet::Disconnect(disconnect), true) => {
                 let with_will = disconnect.reason == Reason::DISCONNECT_WITH_WILL;
-                self.end = Some(End { say: None, with_will });
+                self.end = Some(End {
+                    say: None,
+                    with_will,
+                });
             }
             (Packet::Auth(_), true) => self.protocol_error("AUTH without a method [4.12]"),
             (_, true) => self.protocol_error("This packet belongs to QoS 2 or to the server"),
@@ -132,7 +137,8 @@ impl Session {
             Ok(client) => {
                 connect::write_accepted(connect, &client, &self.open.door.limits, &mut self.out);
                 self.open.door.hub.enter(&client.id, number, &self.kick);
-                self.will_held.set(client.will.as_ref().map_or(0, |will| will.event.bytes()));
+                self.will_held
+                    .set(client.will.as_ref().map_or(0, |will| will.event.bytes()));
                 tracing::debug!(client = client.id, "Client connected");
                 self.client = Some(client);
             }
@@ -155,7 +161,10 @@ impl Session {
 
     /// The last words, once everything before them is written.
     pub(super) fn write_end(&mut self) {
-        if let Some(End { say: Some((reason, why)), .. }) = self.end.take()
+        if let Some(End {
+            say: Some((reason, why)),
+            ..
+        }) = self.end.take()
             && self.client.is_some()
             && self.version() == Version::V5
         {
@@ -172,7 +181,10 @@ impl Session {
         if self.end.is_none() {
             let client = self.client.as_ref().map_or("", |client| client.id.as_str());
             tracing::debug!(client, "Connection ended: {why} ({reason:?})");
-            self.end = Some(End { say: Some((reason, why.to_owned())), with_will: true });
+            self.end = Some(End {
+                say: Some((reason, why.to_owned())),
+                with_will: true,
+            });
         }
     }
 
@@ -183,13 +195,19 @@ impl Session {
     /// Ends the connection without a word.
     pub(super) fn end_silently(&mut self) {
         if self.end.is_none() {
-            self.end = Some(End { say: None, with_will: true });
+            self.end = Some(End {
+                say: None,
+                with_will: true,
+            });
         }
     }
 
     fn bad(&mut self, bad: &Bad) {
         if self.client.is_none() && bad.reason == Reason::UNSUPPORTED_VERSION {
-            let refusal = Refusal { reason: bad.reason, why: bad.why.to_owned() };
+            let refusal = Refusal {
+                reason: bad.reason,
+                why: bad.why.to_owned(),
+            };
             return self.refuse_connect(Version::V311, &refusal);
         }
         if bad.reason == Reason::PACKET_TOO_LARGE && self.client.is_some() {
@@ -202,7 +220,9 @@ impl Session {
     }
 
     fn version(&self) -> Version {
-        self.client.as_ref().map_or(Version::V5, |client| client.version)
+        self.client
+            .as_ref()
+            .map_or(Version::V5, |client| client.version)
     }
 
     fn write(&mut self, packet: &Packet<'_>) {

@@ -28,7 +28,10 @@ impl Session {
                 Reason::SHARED_NOT_SUPPORTED
             } else {
                 let filters_max = door.limits.filters_max;
-                match door.hub.subscribe(self.open.number, filter, options, filters_max) {
+                match door
+                    .hub
+                    .subscribe(self.open.number, filter, options, filters_max)
+                {
                     Some(mailbox) => {
                         self.mailbox = Some(mailbox);
                         Reason(options.qos as u8)
@@ -37,7 +40,11 @@ impl Session {
                 }
             };
             let failed = reason.is_failure() && version == Version::V311;
-            reasons.push(if failed { Reason::UNSPECIFIED.0 } else { reason.0 });
+            reasons.push(if failed {
+                Reason::UNSPECIFIED.0
+            } else {
+                reason.0
+            });
         }
         self.write(&Packet::SubAck(SubAck {
             packet_id: subscribe.packet_id,
@@ -51,8 +58,11 @@ impl Session {
         let mut reasons = Vec::new();
         for filter in unsubscribe.filters.iter() {
             let was_there = door.hub.unsubscribe(self.open.number, filter);
-            let reason =
-                if was_there { Reason::SUCCESS } else { Reason::NO_SUBSCRIPTION_EXISTED };
+            let reason = if was_there {
+                Reason::SUCCESS
+            } else {
+                Reason::NO_SUBSCRIPTION_EXISTED
+            };
             reasons.push(reason.0);
         }
         self.write(&Packet::UnsubAck(UnsubAck {
@@ -64,11 +74,15 @@ impl Session {
 
     /// Encodes deliveries while there is room, in the socket's queue and in the client's window.
     pub(in crate::sources::mqtt) fn deliver(&mut self) {
-        let (Some(mailbox), Some(client)) = (self.mailbox.clone(), &self.client) else { return };
+        let (Some(mailbox), Some(client)) = (self.mailbox.clone(), &self.client) else {
+            return;
+        };
         let (version, bytes_max) = (client.version, client.packet_bytes_max);
         let window = usize::from(client.receive_max);
         while self.out.len() < DELIVERY_BYTES && self.delivering.len() < window {
-            let Some(delivery) = mailbox.take() else { break };
+            let Some(delivery) = mailbox.take() else {
+                break;
+            };
             self.write_delivery(&delivery, version, bytes_max);
         }
         match mailbox.take_dropped() {

@@ -74,7 +74,10 @@ impl Session {
         self.gather.bytes += event.bytes();
         self.gather.events.push(event);
         if let Some(packet_id) = publish.packet_id {
-            self.gather.answers.push(Answer { packet_id, refused: None });
+            self.gather.answers.push(Answer {
+                packet_id,
+                refused: None,
+            });
         }
         if self.open.door.hub.has_subscribers() {
             let publication = record::publication(self.open.number, publish, payload);
@@ -92,7 +95,10 @@ impl Session {
         self.open.door.intake.rejected(1, &why);
         match publish.packet_id {
             Some(packet_id) if self.version() == Version::V5 => {
-                self.gather.answers.push(Answer { packet_id, refused: Some((reason, why)) });
+                self.gather.answers.push(Answer {
+                    packet_id,
+                    refused: Some((reason, why)),
+                });
             }
             // Nothing else can be said: 3.1.1 knows no refusal, QoS 0 no answer.
             Some(_) | None => self.disconnect(reason, &why),
@@ -124,7 +130,10 @@ impl Session {
     /// Waits for the oldest append. Can be dropped and called again.
     pub(in crate::sources::mqtt) async fn settled(&mut self) -> Result<(), AppendError> {
         match self.pending.front_mut() {
-            Some(Pending { append: Some(append), .. }) => {
+            Some(Pending {
+                append: Some(append),
+                ..
+            }) => {
                 let outcome = append.await;
                 // Its outcome is taken: whoever waits again must not poll it.
                 if let Some(pending) = self.pending.front_mut() {
@@ -140,8 +149,13 @@ impl Session {
     /// Writes the answers of the oldest append, whose outcome [`Self::settled`] gave, and passes
     /// its messages on.
     pub(in crate::sources::mqtt) fn handle_settled(&mut self, outcome: Result<(), AppendError>) {
-        let Some(pending) = self.pending.pop_front() else { return };
-        let failure = outcome.as_ref().err().map(|error| (reason_of(error), error.to_string()));
+        let Some(pending) = self.pending.pop_front() else {
+            return;
+        };
+        let failure = outcome
+            .as_ref()
+            .err()
+            .map(|error| (reason_of(error), error.to_string()));
         for answer in pending.answers {
             self.unacked = self.unacked.saturating_sub(1);
             let refused = answer.refused.as_ref().or(failure.as_ref());
@@ -162,7 +176,11 @@ impl Session {
                 // A reason too long to say is left out.
                 let _fits = properties.push(Id::ReasonString, Value::Text(why));
                 let properties = properties.view();
-                self.write(&Packet::PubAck(Ack { packet_id, reason: *reason, properties }));
+                self.write(&Packet::PubAck(Ack {
+                    packet_id,
+                    reason: *reason,
+                    properties,
+                }));
             }
             Some((reason, why)) => self.disconnect(*reason, &why.clone()),
         }
@@ -178,4 +196,3 @@ fn reason_of(error: &AppendError) -> Reason {
         AppendError::Io(_) | AppendError::Stopped => Reason::UNSPECIFIED,
     }
 }
-
