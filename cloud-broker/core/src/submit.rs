@@ -116,6 +116,11 @@ pub enum Request {
         /// The payload.
         json: Bytes,
     },
+    /// Something that came while the log took nothing; it is answered in its turn.
+    Busy {
+        /// When to come again, ms.
+        retry_ms: u32,
+    },
     /// The connection is gone and holds nothing any more; there is no answer.
     Closed {
         /// Number of the connection.
@@ -176,7 +181,10 @@ impl Buffer {
         self.request_bytes += match &request {
             Request::Batch(batch) => batch.bytes.len() + REQUEST_BYTES,
             Request::Status { json, .. } => json.len() + REQUEST_BYTES,
-            Request::Resume(_) | Request::Repair(_) | Request::Closed { .. } => REQUEST_BYTES,
+            Request::Resume(_)
+            | Request::Repair(_)
+            | Request::Busy { .. }
+            | Request::Closed { .. } => REQUEST_BYTES,
         };
         self.requests.push_back((token, request));
     }

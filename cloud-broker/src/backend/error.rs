@@ -20,6 +20,12 @@ pub enum OpenError {
     /// What was read back contradicts itself.
     #[error("{0}")]
     Inconsistent(String),
+    /// The configured streams cannot be written.
+    #[error("Cannot create the configured streams: {0}")]
+    Unavailable(Unavailable),
+    /// The system gives no thread.
+    #[error("Cannot start the journal thread: {0}")]
+    Thread(std::io::Error),
 }
 
 /// The log takes nothing at the moment.
@@ -45,9 +51,6 @@ pub enum AppendError {
     /// 45: a gap, or part of a batch that is there.
     #[error("Sequence is out of order")]
     OutOfOrderSequence,
-    /// 46: the batch lies wholly below what is remembered; clients treat this as success.
-    #[error("Sequence was seen before")]
-    DuplicateSequence,
     /// 47: a newer epoch of this producer is known.
     #[error("Producer epoch is old")]
     InvalidProducerEpoch,

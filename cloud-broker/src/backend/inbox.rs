@@ -1,9 +1,14 @@
 //! One MQTT core's way into the journal.
 
-use headwater_broker_core::submit::{LaneBatch, Repair, Resume};
-use headwater_broker_core::{Answer, PartitionId, PlainRecord};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use headwater_broker_core::submit::{Buffer, LaneBatch, Repair, Request, Resume};
+use headwater_broker_core::{Answer, PartitionId, PlainRecord};
+use tokio::sync::Notify;
+
+use super::gate::Gate;
 
 /// The log takes nothing from this inbox now: it is full, the disk is full, or the broker stops.
 /// MQTT 5: 0x97; 3.1.1: close.
@@ -12,12 +17,30 @@ pub struct Busy;
 
 /// Publishes and agents' requests of one core, in order, between two commits.
 #[derive(Debug)]
-pub struct Inbox {}
+pub struct Inbox {
+    gate: Arc<Gate>,
+    bytes_max: usize,
+    retry_ms: u32,
+    filling: Mutex<Filling>,
+    /// Bytes that the journal has taken and not yet committed.
+    taken_bytes: AtomicUsize,
+    durable: AtomicU64,
+    failed: Mutex<Vec<u64>>,
+    answers: Mutex<Vec<Answer>>,
+    bell: Notify,
+}
+
+#[derive(Debug)]
+struct Filling {
+    buffer: Buffer,
+    /// The ticket of what is in the buffer.
+    ticket: u64,
+}
 
 /// How far an inbox has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Tickets up to this one are decided: durable unless refused.
+    /// Tickets up to this one are decided: durable unless failed.
     pub durable: u64,
     /// Tickets that were lost to a failed write since the last call: whoever waits for one of
     /// these is refused and its connection closed. Sorted; usually empty.
@@ -36,40 +59,116 @@ impl Progress {
 #[derive(Debug)]
 pub struct Submit<'a> {
     inbox: &'a Inbox,
+    filling: Option<MutexGuard<'a, Filling>>,
+    touched: bool,
 }
 
 impl Inbox {
+    /// `bytes_max`: what may wait for a commit; `retry_ms`: what agents are told beyond that.
+    pub(super) fn new(gate: Arc<Gate>, bytes_max: usize, retry_ms: u32) -> Self {
+        Self {
+            gate,
+            bytes_max,
+            retry_ms,
+            filling: Mutex::new(Filling {
+                buffer: Buffer::default(),
+                ticket: 1,
+            }),
+            taken_bytes: AtomicUsize::new(0),
+            durable: AtomicU64::new(0),
+            failed: Mutex::default(),
+            answers: Mutex::default(),
+            bell: Notify::new(),
+        }
+    }
+
     /// Locks the inbox.
     pub fn lock(&self) -> Submit<'_> {
-        todo!()
+        Submit {
+            inbox: self,
+            filling: Some(self.lock_filling()),
+            touched: false,
+        }
     }
 
     /// What was decided since the last call. One reader per inbox.
     pub fn progress(&self) -> Progress {
-        todo!()
+        // The number first: failed tickets that it covers are in the list before it moves.
+        let durable = self.durable();
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        Progress {
+            durable,
+            failed: std::mem::take(&mut *failed),
+        }
     }
 
     /// Highest ticket that is decided: cheap, and enough to see whether there is anything to do.
     /// Whether it is durable or was lost, [`Inbox::progress`] says.
     pub fn durable(&self) -> u64 {
-        todo!()
+        self.durable.load(Ordering::Acquire)
     }
 
     /// Resolves after each commit (of anybody), once for all commits since the last call: time to
     /// call [`Inbox::progress`], [`Inbox::take_answers`], and to follow the [`super::Tail`].
     pub async fn woken(&self) {
-        todo!()
+        self.bell.notified().await;
     }
 
     /// Appends the answers that are there, in the order of submission. Those that a ticket covers
     /// are there before [`Inbox::durable`] covers it; those of a lost ticket never come.
     pub fn take_answers(&self, into: &mut Vec<Answer>) {
-        todo!()
+        into.append(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Bytes that wait for a commit.
     pub fn bytes(&self) -> usize {
-        todo!()
+        self.lock().bytes()
+    }
+
+    /// Exchanges the buffer for an empty one. Gives the ticket of what came, if anything did.
+    pub(super) fn take(&self, empty: &mut Buffer) -> Option<u64> {
+        let mut filling = self.lock_filling();
+        if filling.buffer.is_empty() {
+            return None;
+        }
+        std::mem::swap(&mut filling.buffer, empty);
+        self.taken_bytes.store(empty.bytes(), Ordering::Relaxed);
+        filling.ticket += 1;
+        Some(filling.ticket - 1)
+    }
+
+    /// Everything up to a ticket is durable, and these are the answers.
+    pub(super) fn covered(&self, ticket: u64, answers: &mut Vec<Answer>) {
+        if !answers.is_empty() {
+            self.answers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .append(answers);
+        }
+        self.taken_bytes.store(0, Ordering::Relaxed);
+        self.durable.store(ticket, Ordering::Release);
+    }
+
+    /// A ticket is lost, and with it whatever came in since.
+    pub(super) fn lost(&self, ticket: Option<u64>) {
+        let mut filling = self.lock_filling();
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.extend(ticket);
+        if !filling.buffer.is_empty() {
+            filling.buffer.clear();
+            failed.push(filling.ticket);
+            filling.ticket += 1;
+        }
+        self.taken_bytes.store(0, Ordering::Relaxed);
+        self.durable.store(filling.ticket - 1, Ordering::Release);
+    }
+
+    pub(super) fn wake(&self) {
+        self.bell.notify_one();
+    }
+
+    fn lock_filling(&self) -> MutexGuard<'_, Filling> {
+        self.filling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,42 +185,146 @@ impl Submit<'_> {
     where
         H: IntoIterator<Item = (&'h str, Option<&'h [u8]>)>,
     {
-        todo!()
+        if self.is_busy() || !self.buffer().publish(partition, record) {
+            return Err(Busy);
+        }
+        self.touched = true;
+        Ok(())
     }
 
     /// Submits an agent's sealed batch, which the door has validated. The answer comes through
     /// [`Inbox::take_answers`], also if it is `Busy`.
     pub fn lane_batch(&mut self, token: u64, batch: LaneBatch) {
-        todo!()
+        self.request(token, Request::Batch(batch));
     }
 
     /// Submits a handshake.
     pub fn resume(&mut self, token: u64, resume: Resume) {
-        todo!()
+        self.request(token, Request::Resume(resume));
     }
 
     /// Submits a request for the next generation.
     pub fn repair(&mut self, token: u64, repair: Repair) {
-        todo!()
+        self.request(token, Request::Repair(repair));
     }
 
     /// Submits an agent's status.
     pub fn status(&mut self, token: u64, device: String, json: Bytes) {
-        todo!()
+        self.request(token, Request::Status { device, json });
     }
 
     /// Says that a connection is gone: what it held is free.
     pub fn closed(&mut self, connection: u64) {
-        todo!()
+        self.touched = true;
+        self.buffer().request(0, Request::Closed { connection });
     }
 
     /// The ticket that covers everything put in so far.
-    pub fn ticket(&mut self) -> u64 {
-        todo!()
+    pub fn ticket(&self) -> u64 {
+        let filling = self.filling.as_ref().expect("held until dropped");
+        filling.ticket - u64::from(filling.buffer.is_empty())
     }
 
     /// Bytes of this inbox that wait for a commit, for back-pressure.
     pub fn bytes(&self) -> usize {
-        todo!()
+        let filling = self.filling.as_ref().expect("held until dropped");
+        filling.buffer.bytes() + self.inbox.taken_bytes.load(Ordering::Relaxed)
+    }
+
+    fn request(&mut self, token: u64, request: Request) {
+        let retry_ms = self.inbox.retry_ms;
+        let request = if self.is_busy() {
+            Request::Busy { retry_ms }
+        } else {
+            request
+        };
+        self.touched = true;
+        self.buffer().request(token, request);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.bytes() >= self.inbox.bytes_max || self.inbox.gate.refusal().is_some()
+    }
+
+    fn buffer(&mut self) -> &mut Buffer {
+        &mut self.filling.as_mut().expect("held until dropped").buffer
+    }
+}
+
+impl Drop for Submit<'_> {
+    fn drop(&mut self) {
+        self.filling = None;
+        if self.touched {
+            self.inbox.gate.ring();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(inbox: &Inbox) -> u64 {
+        let mut submit = inbox.lock();
+        let record = PlainRecord {
+            topic: "t",
+            value: b"v",
+            headers: [],
+        };
+        submit.publish(PartitionId(0), record).unwrap();
+        submit.ticket()
+    }
+
+    #[test]
+    fn tickets_are_durable_or_lost() {
+        let inbox = Inbox::new(Arc::default(), 1000, 1);
+        let mut buffer = Buffer::default();
+        assert_eq!((inbox.lock().ticket(), inbox.take(&mut buffer)), (0, None));
+        assert_eq!([publish(&inbox), publish(&inbox)], [1, 1]);
+        assert_eq!(inbox.take(&mut buffer), Some(1));
+        assert_eq!(publish(&inbox), 2);
+        assert!(
+            inbox.bytes() > buffer.bytes(),
+            "what was taken still counts"
+        );
+        assert_eq!(inbox.progress().of(1), None);
+        inbox.covered(1, &mut Vec::new());
+        assert_eq!(
+            (inbox.progress().of(1), inbox.progress().of(2)),
+            (Some(true), None)
+        );
+        buffer.clear();
+        assert_eq!(inbox.take(&mut buffer), Some(2));
+        assert_eq!(publish(&inbox), 3);
+        inbox.lost(Some(2));
+        buffer.clear();
+        assert_eq!(publish(&inbox), 4);
+        assert_eq!(inbox.take(&mut buffer), Some(4));
+        inbox.covered(4, &mut Vec::new());
+        let progress = inbox.progress();
+        let seen = [1, 2, 3, 4, 5].map(|ticket| progress.of(ticket));
+        assert_eq!(
+            seen,
+            [Some(true), Some(false), Some(false), Some(true), None]
+        );
+    }
+
+    #[test]
+    fn a_full_inbox_is_busy_and_says_so_in_order() {
+        let inbox = Inbox::new(Arc::default(), 1, 1);
+        publish(&inbox);
+        let mut submit = inbox.lock();
+        let record = PlainRecord {
+            topic: "t",
+            value: b"v",
+            headers: [],
+        };
+        assert_eq!(submit.publish(PartitionId(0), record), Err(Busy));
+        submit.status(7, "gw-1".to_owned(), Bytes::new());
+        drop(submit);
+        assert!(
+            inbox.gate.wait(std::time::Duration::ZERO),
+            "the journal was woken"
+        );
     }
 }

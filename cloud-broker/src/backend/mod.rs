@@ -9,27 +9,49 @@
 mod commit;
 mod devices;
 mod error;
+mod gate;
+mod ids;
 mod inbox;
+mod open;
 mod options;
 mod read;
+mod registers;
+mod shared;
+mod snapshot;
+mod table;
 mod watch;
+mod worker;
+mod writer;
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use headwater_broker_core::journal::BATCH_BYTES_MAX;
 use headwater_broker_core::{Catalog, PartitionId, Stream, StreamSpec};
+use headwater_store::Store;
+use tokio::sync::oneshot;
+
+use shared::{Job, Shared};
+use worker::End;
 
 pub use commit::{Commit, CommittedBatch, Tail, TailStep};
 pub use devices::{DeviceView, LaneView};
 pub use error::{AppendError, CreateError, OpenError, ReadError, Unavailable};
 pub use inbox::{Busy, Inbox, Progress, Submit};
-pub use options::{Clock, Options};
+pub use options::{Clock, Options, Space};
 pub use read::{Bounds, StoredBatch};
 pub use watch::Watch;
 
-/// The broker's log. Behind an `Arc`; every method may be called from any thread.
+/// The broker's log. Behind an `Arc`; every method may be called from any thread. Dropping it
+/// without [`Backend::stop`] is like a crash: the next start recovers.
 #[derive(Debug)]
-pub struct Backend {}
+pub struct Backend {
+    shared: Arc<Shared>,
+    end: Arc<End>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
 
 /// Where a batch came to lie, known once it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,17 +70,38 @@ impl Backend {
     /// # Errors
     /// [`OpenError`]: the directory is in use, cannot be read, or is of a newer format.
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
-        todo!()
+        let store = options.open_store()?;
+        Self::open_on(store, options)
+    }
+
+    /// As [`Backend::open`], on any store.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_on(store: Store, options: Options) -> Result<Arc<Self>, OpenError> {
+        let (shared, mut worker) = open::open(store, options)?;
+        worker.declare().map_err(OpenError::Unavailable)?;
+        let end = Arc::clone(&worker.end);
+        let thread = std::thread::Builder::new().name("headwater-journal".to_owned());
+        let thread = thread
+            .spawn(move || worker.run())
+            .map_err(OpenError::Thread)?;
+        Ok(Arc::new(Self {
+            shared,
+            end,
+            thread: Mutex::new(Some(thread)),
+        }))
     }
 
     /// Flushes, writes a snapshot and ends the journal; blocks. What comes later is refused.
     pub fn stop(&self) {
-        todo!()
+        self.end.orderly.store(true, Ordering::Release);
+        self.join();
     }
 
     /// All streams. Cheap.
     pub fn catalog(&self) -> Arc<Catalog> {
-        todo!()
+        self.shared.catalog.load_full()
     }
 
     /// Creates a stream; durable when it returns.
@@ -66,12 +109,17 @@ impl Backend {
     /// # Errors
     /// [`CreateError`]: the name is taken, the declaration is wrong, or the log is unavailable.
     pub async fn create_stream(&self, spec: StreamSpec) -> Result<Arc<Stream>, CreateError> {
-        todo!()
+        spec.check()?;
+        let (reply, answer) = oneshot::channel();
+        self.shared.submit(Job::Create { spec, reply })?;
+        answer
+            .await
+            .unwrap_or(Err(CreateError::Unavailable(Unavailable::Stopped)))
     }
 
     /// Identity of the cluster, made with its first start.
     pub fn cluster_id(&self) -> [u8; 16] {
-        todo!()
+        self.shared.cluster_id
     }
 
     /// A producer id below 2^52 that was never given before, also not before a restart.
@@ -79,12 +127,34 @@ impl Backend {
     /// # Errors
     /// [`Unavailable`] if a block of ids cannot be reserved durably.
     pub async fn producer_id(&self) -> Result<i64, Unavailable> {
-        todo!()
+        if let Some(id) = self.shared.producer_ids.next() {
+            return Ok(id);
+        }
+        let shared = Arc::clone(&self.shared);
+        let reserve = move || shared.producer_ids.reserve(&*shared.store.registers);
+        match tokio::task::spawn_blocking(reserve).await {
+            Ok(Ok(id)) => Ok(id),
+            Ok(Err(error)) => {
+                tracing::warn!("No producer ids can be reserved: {error}");
+                Err(Unavailable::Failed)
+            }
+            Err(_) => Err(Unavailable::Stopped),
+        }
     }
 
     /// A place for one MQTT core to put what it receives; lives as long as the backend.
     pub fn inbox(&self) -> Arc<Inbox> {
-        todo!()
+        let options = &self.shared.options;
+        let bytes_max = options.request_memory_bytes / INBOXES_SHARE;
+        let gate = Arc::clone(&self.shared.gate);
+        let inbox = Arc::new(Inbox::new(gate, bytes_max, options.retry_ms));
+        let mut inboxes = self
+            .shared
+            .inboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        inboxes.push(Arc::clone(&inbox));
+        inbox
     }
 
     /// Appends a batch of a Kafka or HTTP producer that the door has validated, and returns when
@@ -92,7 +162,11 @@ impl Backend {
     ///
     /// # Errors
     /// [`AppendError`]; nothing was appended then, as far as anybody was told.
-    pub async fn append(&self, partition: PartitionId, batch: Bytes) -> Result<Appended, AppendError> {
+    pub async fn append(
+        &self,
+        partition: PartitionId,
+        batch: Bytes,
+    ) -> Result<Appended, AppendError> {
         self.submit(partition, batch, Vec::new()).await?.await
     }
 
@@ -110,88 +184,100 @@ impl Backend {
         batch: Bytes,
         topics: Vec<u8>,
     ) -> Result<Pending, AppendError> {
-        todo!()
-    }
-
-    /// What can be read of a partition. An unknown partition is empty.
-    pub fn bounds(&self, partition: PartitionId) -> Bounds {
-        todo!()
-    }
-
-    /// Committed batches from the one that contains `offset` on: at least one if there is any,
-    /// then as long as all together are at most `max_bytes`. Empty at the end. Blocks on the disk
-    /// if they are not recent: on a runtime use [`Backend::read_recent`] first and `spawn_blocking`
-    /// for the rest.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn read(
-        &self,
-        partition: PartitionId,
-        offset: i64,
-        max_bytes: usize,
-    ) -> Result<Vec<StoredBatch>, ReadError> {
-        todo!()
-    }
-
-    /// As [`Backend::read`], from memory alone and never blocking: `None` if the disk is needed.
-    /// An offset out of range, or the end, is answered here.
-    pub fn read_recent(
-        &self,
-        partition: PartitionId,
-        offset: i64,
-        max_bytes: usize,
-    ) -> Option<Result<Vec<StoredBatch>, ReadError>> {
-        todo!()
-    }
-
-    /// Offset and timestamp of the first record with at least this timestamp, ms. Blocks.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn offset_for_time(
-        &self,
-        partition: PartitionId,
-        timestamp: i64,
-    ) -> Result<Option<(i64, i64)>, ReadError> {
-        todo!()
-    }
-
-    /// Offset and timestamp of the first record with the greatest timestamp. Blocks.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn latest_by_time(&self, partition: PartitionId) -> Result<Option<(i64, i64)>, ReadError> {
-        todo!()
+        if batch.len() > BATCH_BYTES_MAX {
+            return Err(AppendError::TooLarge);
+        }
+        let room = Arc::clone(&self.shared.room);
+        // What is larger than all the room there is waits until it is alone.
+        let all = self.shared.options.request_memory_bytes / 2;
+        let bytes = u32::try_from(batch.len().min(all)).unwrap_or(u32::MAX);
+        let permit = room
+            .acquire_many_owned(bytes)
+            .await
+            .map_err(|_| Unavailable::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        self.shared.submit(Job::Append {
+            partition,
+            batch,
+            topics,
+            reply,
+            _room: permit,
+        })?;
+        Ok(Pending { answer })
     }
 
     /// Tells of commits to any of these partitions. Make it first, then read, then await
     /// [`Watch::changed`]: nothing is missed.
     pub fn watch(&self, partitions: &[PartitionId]) -> Watch {
-        todo!()
+        let table = self.shared.table.load();
+        let cells = partitions
+            .iter()
+            .filter_map(|partition| table.get(partition.index()));
+        Watch::new(cells.map(|cell| Arc::clone(&cell.watchers)).collect())
     }
 
     /// A place at the end of the ring of recent commits.
     pub fn tail(&self) -> Tail {
-        todo!()
+        self.shared.ring.tail()
     }
 
     /// Every agent that was ever heard of, by name.
     pub fn devices(&self) -> Vec<DeviceView> {
-        todo!()
+        self.shared
+            .devices
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .view()
     }
 
     /// Why the broker should get no traffic now, for `/readyz`: empty, or of `disk-full`,
     /// `store-failed`, `stopping`.
     pub fn not_ready(&self) -> Vec<&'static str> {
-        todo!()
+        let reason = |trouble| match trouble {
+            Unavailable::DiskFull => "disk-full",
+            Unavailable::Failed => "store-failed",
+            Unavailable::Stopped => "stopping",
+        };
+        self.shared.gate.trouble().map(reason).into_iter().collect()
     }
+
+    fn join(&self) {
+        self.shared.gate.ring();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("The journal thread has failed");
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.end.abandoned.store(true, Ordering::Release);
+        self.join();
+    }
+}
+
+/// Each inbox may fill this part of the memory for requests; all inboxes together half of it, as
+/// long as there are not more cores than this.
+const INBOXES_SHARE: usize = 16;
+
+/// Bytes that nobody can guess: ids, nonces.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
 }
 
 /// A batch that waits to become durable; a future.
 #[derive(Debug)]
 pub struct Pending {
-    answer: tokio::sync::oneshot::Receiver<Result<Appended, AppendError>>,
+    answer: oneshot::Receiver<Result<Appended, AppendError>>,
 }
 
 impl Future for Pending {

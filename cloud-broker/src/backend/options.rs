@@ -2,12 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use headwater_broker_core::StreamSpec;
+use headwater_store::Store;
 use headwater_wire::time::Millis;
+
+use crate::metrics::Metrics;
 
 /// Wall-clock time, ms since 1970; tests turn it by hand.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// Free and total bytes of the disk, if they can be told.
+pub type Space = Arc<dyn Fn() -> Option<(u64, u64)> + Send + Sync>;
 
 /// Settings and parts.
 #[derive(Clone)]
@@ -22,32 +29,75 @@ pub struct Options {
     pub request_memory_bytes: usize,
     /// Least share of the disk that stays free, percent.
     pub disk_min_free_percent: u8,
+    /// Recent commits that stay in memory for readers at the tail, bytes.
+    pub recent_bytes: usize,
+    /// A snapshot of the state is written after so many bytes of journal.
+    pub snapshot_bytes: u64,
+    /// Or after so many chunks.
+    pub snapshot_chunks: u64,
+    /// Whether snapshots are written by a thread of their own; otherwise by the journal's, in
+    /// the same order each time.
+    pub snapshot_thread: bool,
+    /// How long the log takes nothing after a write that failed, before it tries again, ms.
+    pub retry_ms: u32,
     /// Gives arrival times.
     pub clock: Clock,
+    /// Tells how full the disk is.
+    pub space: Space,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("data_dir", &self.data_dir).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
     }
 }
 
 impl Options {
-    /// The defaults of `interfaces.md` 4 and the system's clock.
+    /// The defaults of `interfaces.md` 4, the system's clock and disk.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>, streams: Vec<StreamSpec>) -> Self {
+        let data_dir = data_dir.into();
+        let dir = data_dir.clone();
         Self {
-            data_dir: data_dir.into(),
+            data_dir,
             streams,
             lanes_per_device: 64,
             request_memory_bytes: 128 << 20,
             disk_min_free_percent: 5,
+            recent_bytes: 16 << 20,
+            snapshot_bytes: 64 << 20,
+            snapshot_chunks: 65_536,
+            snapshot_thread: true,
+            retry_ms: 1000,
             clock: Arc::new(system_clock),
+            space: Arc::new(move || {
+                let found = rustix::fs::statvfs(&dir).ok()?;
+                let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+                Some((bytes(found.f_bavail), bytes(found.f_blocks)))
+            }),
+            metrics: Arc::default(),
         }
+    }
+
+    /// What is opened: the local store of `data_dir`, made if it is missing.
+    pub(super) fn open_store(&self) -> Result<Store, headwater_store::StoreError> {
+        headwater_store::local::open(
+            &self.data_dir,
+            headwater_store::local::LocalOptions::default(),
+        )
     }
 }
 
 fn system_clock() -> Millis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Millis(since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0))
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Millis(
+        since
+            .ok()
+            .and_then(|since| i64::try_from(since.as_millis()).ok())
+            .unwrap_or(0),
+    )
 }

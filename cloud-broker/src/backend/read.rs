@@ -1,6 +1,15 @@
 //! Reading what is committed.
 
 use bytes::Bytes;
+use headwater_broker_core::PartitionId;
+use headwater_broker_core::tail_index::Indexed;
+use headwater_store::traits::Slot;
+use headwater_wire::batch::{self, Header};
+
+use super::Backend;
+use super::error::ReadError;
+use super::table::{Cell, Found};
+use crate::validate::Validator;
 
 /// What can be read of a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,4 +39,133 @@ pub struct StoredBatch {
     pub bytes: Bytes,
     /// Bloom filter of its topics; empty = not known, it must be opened.
     pub topics: Bytes,
+}
+
+impl Backend {
+    /// What can be read of a partition. An unknown partition is empty.
+    pub fn bounds(&self, partition: PartitionId) -> Bounds {
+        self.with_cell(partition, Cell::bounds).unwrap_or_default()
+    }
+
+    /// Committed batches from the one that contains `offset` on: at least one if there is any,
+    /// then as long as all together are at most `max_bytes`. Empty at the end. Blocks on the disk
+    /// if they are not recent: on a runtime use [`Backend::read_recent`] first, and
+    /// `spawn_blocking` for the rest.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read(
+        &self,
+        partition: PartitionId,
+        offset: i64,
+        max_bytes: usize,
+    ) -> Result<Vec<StoredBatch>, ReadError> {
+        match self.with_cell(partition, |cell| cell.find(offset, max_bytes))?? {
+            Found::Recent(batches) => Ok(batches),
+            Found::Cold(batches) => batches.iter().map(|batch| self.load(batch)).collect(),
+        }
+    }
+
+    /// As [`Backend::read`], from memory alone and never blocking: `None` if the disk is needed.
+    /// An offset out of range, or the end, is answered here.
+    pub fn read_recent(
+        &self,
+        partition: PartitionId,
+        offset: i64,
+        max_bytes: usize,
+    ) -> Option<Result<Vec<StoredBatch>, ReadError>> {
+        match self.with_cell(partition, |cell| cell.find(offset, max_bytes)) {
+            Ok(Ok(Found::Recent(batches))) => Some(Ok(batches)),
+            Ok(Ok(Found::Cold(_))) => None,
+            Ok(Err(error)) | Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Offset and timestamp of the first record with at least this timestamp, ms. Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn offset_for_time(
+        &self,
+        partition: PartitionId,
+        timestamp: i64,
+    ) -> Result<Option<(i64, i64)>, ReadError> {
+        let found = self.with_cell(partition, |cell| cell.first_at(timestamp))?;
+        let Some(found) = found else { return Ok(None) };
+        let batches = self.read(partition, found.base_offset, 0)?;
+        let batch = batches
+            .first()
+            .ok_or(ReadError::Damaged(found.base_offset))?;
+        first_record_at(batch, timestamp).map(Some)
+    }
+
+    /// Offset and timestamp of the first record with the greatest timestamp. Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn latest_by_time(&self, partition: PartitionId) -> Result<Option<(i64, i64)>, ReadError> {
+        match self.with_cell(partition, Cell::greatest_timestamp)? {
+            Some(timestamp) => self.offset_for_time(partition, timestamp),
+            None => Ok(None),
+        }
+    }
+
+    fn with_cell<T>(
+        &self,
+        partition: PartitionId,
+        look: impl FnOnce(&Cell) -> T,
+    ) -> Result<T, ReadError> {
+        let table = self.shared.table.load();
+        table
+            .get(partition.index())
+            .map(|cell| look(cell))
+            .ok_or(ReadError::NoPartition)
+    }
+
+    /// Reads a batch from the store. Its CRC is checked: disks forget.
+    fn load(&self, batch: &Indexed) -> Result<StoredBatch, ReadError> {
+        let place = batch.place;
+        let inc = self.shared.incarnations[place.journal as usize];
+        let first = u64::from(place.pos);
+        let slot = Slot {
+            inc,
+            seq: place.seq,
+        };
+        let bytes = self
+            .shared
+            .store
+            .slots
+            .get(slot, first..first + u64::from(place.len))?;
+        let damaged = |_| ReadError::Damaged(batch.base_offset);
+        let header = Header::parse_exact(&bytes).map_err(damaged)?;
+        batch::check_crc(&bytes, &header).map_err(damaged)?;
+        if header.base_offset != batch.base_offset {
+            return Err(ReadError::Damaged(batch.base_offset));
+        }
+        Ok(StoredBatch {
+            base_offset: batch.base_offset,
+            last_offset: batch.end_offset() - 1,
+            arrival_ms: batch.arrival_ms,
+            max_timestamp: header.max_timestamp,
+            bytes,
+            topics: Bytes::new(),
+        })
+    }
+}
+
+fn first_record_at(stored: &StoredBatch, timestamp: i64) -> Result<(i64, i64), ReadError> {
+    let damaged = || ReadError::Damaged(stored.base_offset);
+    let header = Header::parse_exact(&stored.bytes).map_err(|_| damaged())?;
+    let mut validator = Validator::default();
+    let records = validator
+        .records(&header, &stored.bytes)
+        .map_err(|_| damaged())?;
+    let mut records = batch::records(&header, records).map_while(Result::ok);
+    let record = records
+        .find(|record| record.timestamp >= timestamp)
+        .ok_or_else(damaged)?;
+    Ok((
+        stored.base_offset + i64::from(record.offset_delta),
+        record.timestamp,
+    ))
 }

@@ -146,6 +146,15 @@ impl Journal {
         &self.catalog
     }
 
+    /// Epoch of the shard that a partition lies in.
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    #[must_use]
+    pub fn epoch(&self, id: PartitionId) -> u32 {
+        self.log.epochs[self.log.parts[id.index()].shard as usize]
+    }
+
     /// Opens a chunk. `now` is the arrival time of all that it takes, except where a partition
     /// has seen a later one: arrival times never go back.
     pub fn begin(&mut self, now: Millis) {
@@ -281,11 +290,7 @@ impl Journal {
             self.log.chunk.is_empty(),
             "a snapshot lies between two chunks"
         );
-        let parts = self
-            .log
-            .parts
-            .iter()
-            .filter(|part| part.shard == shard && !part.gone);
+        let parts = self.log.parts.iter().filter(|part| part.shard == shard);
         let mut partitions: Vec<_> = parts.map(Part::state).collect();
         partitions.sort_by_key(|state| (state.topic, state.partition));
         ShardState { shard, partitions }

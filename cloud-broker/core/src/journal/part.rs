@@ -16,8 +16,6 @@ pub(super) struct Part {
     pub(super) shard: u32,
     /// Only the broker itself writes here.
     pub(super) internal: bool,
-    /// Its stream was deleted.
-    pub(super) gone: bool,
     pub(super) start_offset: i64,
     pub(super) next_offset: i64,
     pub(super) arrival: Millis,

@@ -28,6 +28,8 @@ pub(super) const OFFSETS_SKIPPED: i64 = 1 << 32;
 #[derive(Debug, Default)]
 pub struct Recovery {
     parts: BTreeMap<(StreamId, u32), Gathered>,
+    /// By shard: something behind its snapshot is lost.
+    damaged: Vec<bool>,
 }
 
 /// The journal, and what the shell keeps beside it.
@@ -117,12 +119,22 @@ impl Recovery {
         Ok(internal_streams().iter().any(|(id, _)| *id == entry.topic))
     }
 
-    /// Chunks that no snapshot covers cannot be read: whatever lay in them is lost, and its
-    /// offsets are never given again.
-    pub fn handle_damage(&mut self) {
-        self.parts
-            .values_mut()
-            .for_each(|gathered| gathered.doubtful = true);
+    /// Chunks cannot be read. What lay in them is lost, and its offsets are never given again, in
+    /// the shards (by number) whose snapshot does not reach beyond them.
+    pub fn handle_damage(&mut self, shards: Vec<bool>) {
+        for gathered in self.parts.values_mut() {
+            let hit = shards
+                .get(gathered.part.shard as usize)
+                .copied()
+                .unwrap_or(false);
+            gathered.doubtful |= hit;
+        }
+        self.damaged
+            .resize(self.damaged.len().max(shards.len()), false);
+        self.damaged
+            .iter_mut()
+            .zip(shards)
+            .for_each(|(damaged, hit)| *damaged |= hit);
     }
 
     /// Takes in a record of an internal batch; without a value it is a deletion.
@@ -230,9 +242,19 @@ impl Recovery {
 
     /// Gives a new part what is known of it, and takes its index.
     fn settle(&mut self, part: &mut Part) -> TailIndex {
-        let Some(gathered) = self.parts.remove(&(part.topic, part.number)) else {
-            return TailIndex::default();
+        let damaged = self
+            .damaged
+            .get(part.shard as usize)
+            .copied()
+            .unwrap_or(false);
+        let nothing = Gathered {
+            doubtful: damaged,
+            ..Gathered::default()
         };
+        let gathered = self
+            .parts
+            .remove(&(part.topic, part.number))
+            .unwrap_or(nothing);
         let (topic, number, shard, internal) = (part.topic, part.number, part.shard, part.internal);
         *part = Part {
             topic,

@@ -32,6 +32,7 @@ impl Journal {
             Request::Resume(resume) => self.handle_resume(&resume),
             Request::Repair(repair) => self.handle_repair(&repair),
             Request::Status { device, json } => self.handle_status(device, json),
+            Request::Busy { retry_ms } => Err(Refusal::Busy { retry_ms }),
             Request::Closed { connection } => {
                 self.holders.disconnect(connection);
                 return None;

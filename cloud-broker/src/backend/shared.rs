@@ -1,0 +1,74 @@
+//! What doors, readers and the journal's thread share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use headwater_broker_core::{Catalog, PartitionId, Stream, StreamSpec};
+use headwater_store::{Incarnation, Store};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::commit::Ring;
+use super::devices::Devices;
+use super::gate::Gate;
+use super::ids::ProducerIds;
+use super::inbox::Inbox;
+use super::options::Options;
+use super::table::Cell;
+use super::{AppendError, Appended, CreateError, Unavailable};
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) store: Store,
+    pub(super) cluster_id: [u8; 16],
+    pub(super) gate: Arc<Gate>,
+    pub(super) catalog: ArcSwap<Catalog>,
+    /// By partition.
+    pub(super) table: ArcSwap<Vec<Arc<Cell>>>,
+    pub(super) ring: Arc<Ring>,
+    /// Whose journals the places in the table speak of; the last is this one.
+    pub(super) incarnations: Vec<Incarnation>,
+    pub(super) inboxes: Mutex<Vec<Arc<Inbox>>>,
+    pub(super) jobs: Mutex<Vec<Job>>,
+    /// Bytes that [`Job::Append`] may still take.
+    pub(super) room: Arc<Semaphore>,
+    pub(super) devices: Mutex<Devices>,
+    pub(super) producer_ids: ProducerIds,
+}
+
+/// What the journal's thread is asked to do beside emptying inboxes.
+#[derive(Debug)]
+pub(super) enum Job {
+    Append {
+        partition: PartitionId,
+        batch: Bytes,
+        topics: Vec<u8>,
+        reply: oneshot::Sender<Result<Appended, AppendError>>,
+        /// Gives the room back when the job is done.
+        _room: OwnedSemaphorePermit,
+    },
+    Create {
+        spec: StreamSpec,
+        reply: oneshot::Sender<Result<Arc<Stream>, CreateError>>,
+    },
+}
+
+impl Shared {
+    /// Puts a job behind those that are there, unless nothing is taken now.
+    pub(super) fn submit(&self, job: Job) -> Result<(), Unavailable> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: what is put in before the log stops is still answered.
+        if let Some(refusal) = self.gate.refusal() {
+            return Err(refusal);
+        }
+        jobs.push(job);
+        drop(jobs);
+        self.gate.ring();
+        Ok(())
+    }
+
+    pub(super) fn take_jobs(&self) -> Vec<Job> {
+        std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

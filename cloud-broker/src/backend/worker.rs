@@ -1,0 +1,506 @@
+//! The journal's thread: takes everything that waits, lets the core decide, writes one chunk, and
+//! when that is durable tells everybody. One write at a time, and no linger: while it runs, the
+//! next chunk gathers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use headwater_broker_core::journal::{AppendRefusal, Draft, Journal, Placed};
+use headwater_broker_core::submit::Buffer;
+use headwater_broker_core::{Answer, PartitionId, Stream, StreamId, StreamSpec};
+use headwater_store::{ErrorKind, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::commit::CommittedBatch;
+use super::inbox::Inbox;
+use super::read::StoredBatch;
+use super::shared::{Job, Shared};
+use super::snapshot::Snapshots;
+use super::table::Cell;
+use super::writer::{Writer, Written};
+use super::{AppendError, Appended, CreateError, Unavailable, random};
+
+/// What the thread owns.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: Journal,
+    pub(super) writer: Writer,
+    pub(super) snapshots: Snapshots,
+    pub(super) end: Arc<End>,
+    stations: Vec<Station>,
+    told_at_commit: Vec<Told>,
+    failures: u32,
+    retry_at: Option<Instant>,
+    space_seen: Option<Instant>,
+}
+
+/// How the thread is told to end.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    /// Flush, snapshot, seal.
+    pub(super) orderly: AtomicBool,
+    /// At once, as if the power had failed.
+    pub(super) abandoned: AtomicBool,
+}
+
+/// One inbox, and what was taken from it.
+#[derive(Debug)]
+struct Station {
+    inbox: Arc<Inbox>,
+    buffer: Buffer,
+    answers: Vec<Answer>,
+    ticket: Option<u64>,
+}
+
+type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// What is told once the open chunk is durable.
+#[derive(Debug)]
+enum Told {
+    Appended {
+        reply: AppendReply,
+        placed: Placed,
+        _room: OwnedSemaphorePermit,
+    },
+    Refused(AppendReply, AppendError),
+    Created(oneshot::Sender<Result<Arc<Stream>, CreateError>>, StreamId),
+    Covered(usize),
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        journal: Journal,
+        writer: Writer,
+        snapshots: Snapshots,
+        end: Arc<End>,
+    ) -> Self {
+        Self {
+            shared,
+            journal,
+            writer,
+            snapshots,
+            end,
+            stations: Vec::new(),
+            told_at_commit: Vec::new(),
+            failures: 0,
+            retry_at: None,
+            space_seen: None,
+        }
+    }
+
+    /// Works until it is told to end.
+    pub(super) fn run(mut self) {
+        let gate = Arc::clone(&self.shared.gate);
+        gate.attend();
+        while !self.end.abandoned.load(Ordering::Acquire) {
+            if self.end.orderly.load(Ordering::Acquire) {
+                return self.stop();
+            }
+            let most = if gate.trouble().is_some() {
+                self.retry_after()
+            } else {
+                IDLE_MAX
+            };
+            let rung = gate.wait(most);
+            self.look_after_trouble();
+            if rung {
+                self.turn();
+            }
+        }
+    }
+
+    /// Creates the configured streams that are missing, and changes those that are declared
+    /// otherwise now.
+    pub(super) fn declare(&mut self) -> Result<(), Unavailable> {
+        self.journal.begin((self.shared.options.clock)());
+        for spec in self.shared.options.streams.clone() {
+            let known = self.journal.catalog().by_name(&spec.name);
+            let id = known.map_or_else(random_id, |stream| stream.id);
+            let as_known = known.is_some_and(|stream| {
+                let partitions = stream.spec.partitions.max(spec.partitions);
+                stream.spec
+                    == StreamSpec {
+                        partitions,
+                        ..spec.clone()
+                    }
+            });
+            if !as_known {
+                self.journal.create_stream(id, spec);
+            }
+        }
+        self.write_chunk()
+    }
+
+    /// Takes everything that waits and commits it.
+    fn turn(&mut self) {
+        self.take();
+        let mut jobs = self.shared.take_jobs().into_iter();
+        self.journal.begin((self.shared.options.clock)());
+        match self.work(&mut jobs) {
+            Ok(()) => self
+                .snapshots
+                .after_turn(&self.shared, &mut self.journal, &self.writer),
+            Err(trouble) => self.fail(trouble, jobs),
+        }
+    }
+
+    fn work(&mut self, jobs: &mut impl Iterator<Item = Job>) -> Result<(), Unavailable> {
+        for job in jobs {
+            self.handle_job(job);
+            if self.journal.is_full() {
+                self.write_chunk()?;
+            }
+        }
+        for at in 0..self.stations.len() {
+            if self.stations[at].ticket.is_none() {
+                continue;
+            }
+            while !self.empty_station(at) {
+                self.write_chunk()?;
+            }
+            self.told_at_commit.push(Told::Covered(at));
+        }
+        self.write_chunk()
+    }
+
+    /// Takes the buffers of all inboxes, those that are new too.
+    fn take(&mut self) {
+        let inboxes = self
+            .shared
+            .inboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for inbox in &inboxes[self.stations.len()..] {
+            self.stations.push(Station {
+                inbox: Arc::clone(inbox),
+                buffer: Buffer::default(),
+                answers: Vec::new(),
+                ticket: None,
+            });
+        }
+        drop(inboxes);
+        for station in &mut self.stations {
+            station.ticket = station.inbox.take(&mut station.buffer);
+        }
+    }
+
+    fn empty_station(&mut self, at: usize) -> bool {
+        let station = &mut self.stations[at];
+        self.journal.take(&mut station.buffer, &mut station.answers)
+    }
+
+    fn handle_job(&mut self, job: Job) {
+        let told = match job {
+            Job::Append {
+                partition,
+                batch,
+                topics,
+                reply,
+                _room,
+            } => match self.journal.append(partition, &batch, topics) {
+                Ok(placed) => Told::Appended {
+                    reply,
+                    placed,
+                    _room,
+                },
+                Err(refusal) => Told::Refused(reply, refusal.into()),
+            },
+            Job::Create { spec, reply } => {
+                if self.journal.catalog().by_name(&spec.name).is_some() {
+                    return give(reply, Err(CreateError::Exists));
+                }
+                let id = random_id();
+                self.journal.create_stream(id, spec);
+                Told::Created(reply, id)
+            }
+        };
+        self.told_at_commit.push(told);
+    }
+
+    /// Writes what is in the open chunk, and opens the next.
+    fn write_chunk(&mut self) -> Result<(), Unavailable> {
+        if let Some(draft) = self.journal.finish() {
+            if cfg!(hw_fault = "ack_before_sync") {
+                self.tell();
+            }
+            let began = Instant::now();
+            let written = self
+                .writer
+                .put(&draft)
+                .map_err(|error| self.trouble(&error))?;
+            self.shared.options.metrics.sync.record(began.elapsed());
+            self.wrote();
+            self.commit(&draft, written);
+        } else if self.told_at_commit.is_empty() {
+            return Ok(());
+        } else {
+            self.journal.commit();
+        }
+        self.tell();
+        self.stations
+            .iter()
+            .for_each(|station| station.inbox.wake());
+        self.journal.begin((self.shared.options.clock)());
+        Ok(())
+    }
+
+    /// Moves the commit point: from here on readers see the chunk.
+    fn commit(&mut self, draft: &Draft, written: Written) {
+        let changes = self.journal.commit();
+        if changes.catalog {
+            self.publish_catalog();
+        }
+        let table = self.shared.table.load();
+        let mut batches = Vec::with_capacity(draft.entries.len());
+        for (entry, partition) in draft.entries.iter().zip(&draft.partitions) {
+            let first = entry.pos as usize;
+            let stored = StoredBatch {
+                base_offset: entry.base_offset,
+                last_offset: entry.last_offset(),
+                arrival_ms: entry.arrival_ms,
+                max_timestamp: entry.max_timestamp,
+                bytes: draft.payload.slice(first..first + entry.len as usize),
+                topics: entry.topics.clone().into(),
+            };
+            batches.push(committed(*partition, &stored));
+            let place = written.place(entry.pos, entry.len);
+            table[partition.index()].push(entry, place, stored);
+        }
+        for gone in self.shared.ring.push(batches) {
+            for batch in &gone.batches {
+                table[batch.partition.index()].forget_oldest();
+            }
+        }
+        if !(changes.lanes.is_empty() && changes.statuses.is_empty()) {
+            let mut devices = self
+                .shared
+                .devices
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            devices.update(changes.lanes, changes.statuses);
+        }
+        let mut rung = None;
+        for partition in &draft.partitions {
+            if rung.replace(*partition) != Some(*partition) {
+                table[partition.index()].watchers.ring();
+            }
+        }
+        self.snapshots.wrote(&draft.entries);
+    }
+
+    /// Gives the answers that waited for the chunk.
+    fn tell(&mut self) {
+        for told in self.told_at_commit.drain(..) {
+            match told {
+                Told::Appended { reply, placed, .. } => give(reply, Ok(placed.into())),
+                Told::Refused(reply, error) => give(reply, Err(error)),
+                Told::Created(reply, id) => {
+                    let stream = self.shared.catalog.load().by_id(&id).cloned();
+                    give(reply, stream.ok_or_else(|| Unavailable::Failed.into()));
+                }
+                Told::Covered(at) => {
+                    let Station {
+                        inbox,
+                        buffer,
+                        answers,
+                        ticket,
+                    } = &mut self.stations[at];
+                    buffer.clear();
+                    if let Some(ticket) = ticket.take() {
+                        inbox.covered(ticket, answers);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that is not committed is lost, and whoever waits is told so.
+    fn fail(&mut self, trouble: Unavailable, jobs: impl Iterator<Item = Job>) {
+        self.journal.fail();
+        for told in self.told_at_commit.drain(..) {
+            match told {
+                Told::Appended { reply, .. } | Told::Refused(reply, _) => {
+                    give(reply, Err(trouble.into()));
+                }
+                Told::Created(reply, _) => give(reply, Err(trouble.into())),
+                Told::Covered(_) => {}
+            }
+        }
+        jobs.chain(self.shared.take_jobs())
+            .for_each(|job| refuse(job, trouble));
+        for station in &mut self.stations {
+            station.buffer.clear();
+            station.answers.clear();
+            station.inbox.lost(station.ticket.take());
+            station.inbox.wake();
+        }
+    }
+
+    fn publish_catalog(&self) {
+        let catalog = Arc::clone(self.journal.catalog());
+        let mut table = Vec::clone(&self.shared.table.load());
+        for at in table.len()..catalog.partitions() {
+            let id = PartitionId(u32::try_from(at).unwrap_or(u32::MAX));
+            let epoch = self.journal.epoch(id);
+            table.push(Arc::new(Cell::new(Default::default(), epoch)));
+        }
+        self.shared.table.store(Arc::new(table));
+        self.shared.catalog.store(catalog);
+    }
+}
+
+/// Trouble with the disk: what is taken, and when it is tried again.
+impl Worker {
+    fn trouble(&mut self, error: &StoreError) -> Unavailable {
+        let trouble = match error.kind {
+            ErrorKind::NoSpace => Unavailable::DiskFull,
+            _ => Unavailable::Failed,
+        };
+        self.failures += 1;
+        // One failure may be over with the next file; a disk that keeps failing is given a rest.
+        let shut = self.failures > 1 || trouble == Unavailable::DiskFull;
+        if self.failures == 1 {
+            tracing::error!("The journal cannot be written, what was uncommitted is lost: {error}");
+        }
+        self.shared.gate.trouble_is(trouble, shut);
+        self.retry_at = Some(Instant::now() + self.retry_after());
+        trouble
+    }
+
+    fn wrote(&mut self) {
+        if self.failures > 0 {
+            tracing::info!("The journal is written again");
+            self.failures = 0;
+            self.retry_at = None;
+            self.shared.gate.open();
+        }
+    }
+
+    /// Looks from time to time whether the disk has room, and tries again after a failure.
+    fn look_after_trouble(&mut self) {
+        let now = Instant::now();
+        if self
+            .space_seen
+            .is_none_or(|seen| now - seen >= self.retry_after())
+        {
+            self.space_seen = Some(now);
+            self.look_at_space();
+        }
+        if self.retry_at.is_some_and(|at| now >= at) {
+            self.try_again();
+        }
+    }
+
+    fn look_at_space(&mut self) {
+        let Some((free, total)) = (self.shared.options.space)() else {
+            return;
+        };
+        let percent = u64::from(self.shared.options.disk_min_free_percent);
+        let gate = &self.shared.gate;
+        if free < total / 100 * percent {
+            if gate.trouble().is_none() {
+                tracing::warn!("The disk is full: {free} of {total} bytes are free");
+            }
+            gate.trouble_is(Unavailable::DiskFull, true);
+        } else if self.failures == 0 {
+            gate.open();
+        }
+    }
+
+    /// Writes an empty chunk, to see whether the disk takes anything.
+    fn try_again(&mut self) {
+        let empty = Draft {
+            entries: Vec::new(),
+            partitions: Vec::new(),
+            payload: Default::default(),
+        };
+        match self.writer.put(&empty) {
+            Ok(_) => self.wrote(),
+            Err(error) => {
+                self.trouble(&error);
+            }
+        }
+    }
+
+    fn retry_after(&self) -> Duration {
+        Duration::from_millis(self.shared.options.retry_ms.into())
+    }
+
+    /// Nothing more is taken; what was taken is committed; the journal ends.
+    fn stop(mut self) {
+        self.shared.gate.trouble_is(Unavailable::Stopped, true);
+        self.turn();
+        self.snapshots
+            .finish(&self.shared, &mut self.journal, &self.writer);
+        if let Err(error) = self.snapshots.seal(&self.shared, &mut self.writer) {
+            tracing::error!("The journal cannot be ended, the next start will do it: {error}");
+        }
+        // What came in while the last chunk was written: nobody reads it any more.
+        self.fail(Unavailable::Stopped, std::iter::empty());
+    }
+}
+
+impl From<Placed> for Appended {
+    fn from(placed: Placed) -> Self {
+        let Placed {
+            base_offset,
+            log_start,
+            duplicate,
+        } = placed;
+        Self {
+            base_offset,
+            log_start,
+            duplicate,
+        }
+    }
+}
+
+impl From<AppendRefusal> for AppendError {
+    fn from(refusal: AppendRefusal) -> Self {
+        match refusal {
+            AppendRefusal::NoPartition => Self::NoPartition,
+            AppendRefusal::Invalid => Self::InvalidRecord,
+            AppendRefusal::TooLarge => Self::TooLarge,
+            AppendRefusal::OutOfOrder => Self::OutOfOrderSequence,
+            AppendRefusal::OldEpoch => Self::InvalidProducerEpoch,
+        }
+    }
+}
+
+fn committed(partition: PartitionId, batch: &StoredBatch) -> CommittedBatch {
+    CommittedBatch {
+        partition,
+        base_offset: batch.base_offset,
+        last_offset: batch.last_offset,
+        arrival_ms: batch.arrival_ms,
+        max_timestamp: batch.max_timestamp,
+        bytes: batch.bytes.clone(),
+        topics: batch.topics.clone(),
+    }
+}
+
+fn give<T>(reply: oneshot::Sender<T>, answer: T) {
+    // Whoever asked may have gone: then nobody needs the answer.
+    let _ = reply.send(answer);
+}
+
+fn refuse(job: Job, trouble: Unavailable) {
+    match job {
+        Job::Append { reply, .. } => give(reply, Err(trouble.into())),
+        Job::Create { reply, .. } => give(reply, Err(trouble.into())),
+    }
+}
+
+/// A UUID of version 4, never zero.
+fn random_id() -> StreamId {
+    let mut id: StreamId = random();
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
+    id
+}
+
+/// The longest wait without a look at the disk.
+const IDLE_MAX: Duration = Duration::from_millis(500);
