@@ -91,6 +91,13 @@ impl Reserved {
         granted.is_ok()
     }
 
+    /// Gives back what is above `bytes`.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.limits.memory.fetch_sub(less, Ordering::Relaxed);
+        self.bytes -= less;
+    }
+
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -140,6 +147,10 @@ mod tests {
         assert_eq!(first.bytes(), 60);
         assert!(!second.grow_to(41) && second.grow_to(40));
         assert!(!first.grow_to(usize::MAX));
+        first.shrink_to(90);
+        first.shrink_to(20);
+        assert_eq!(first.bytes(), 20);
+        assert!(second.grow_to(80) && !second.grow_to(81));
         drop(first);
         assert!(second.grow_to(100));
         drop(second);

@@ -22,6 +22,7 @@ use super::record::{RecordJson, each_record};
 use super::streams::{self, StreamName};
 use crate::backend::{ReadError, StoredBatch, Watch};
 use crate::door::Door;
+use crate::limits::Reserved;
 
 /// A sign of life on a quiet connection.
 const PING: Duration = Duration::from_secs(15);
@@ -29,7 +30,7 @@ const PING: Duration = Duration::from_secs(15);
 const TEXT_BYTES: usize = 128 << 10;
 /// Stored bytes that one connection holds while it decides which batch comes next; beyond that,
 /// batches are read again when it is their turn.
-const HELD_BYTES_MAX: usize = 4 << 20;
+const HELD_BYTES_MAX: usize = 1 << 20;
 
 /// Begins to follow a stream.
 pub(super) async fn follow(
@@ -77,6 +78,8 @@ struct Live {
     door: Door,
     watch: Watch,
     partitions: Vec<Cursor>,
+    /// Memory for the batches that the heads hold.
+    held: Reserved,
     filter: Option<String>,
     /// The id has changed since the client was last told.
     moved: bool,
@@ -118,10 +121,12 @@ impl Live {
             });
         }
         let ping_at = Instant::now() + PING;
+        let held = door.limits.reserve();
         Ok(Self {
             door,
             watch,
             partitions: cursors,
+            held,
             filter,
             moved: true,
             ping_at,
@@ -186,9 +191,10 @@ impl Live {
             .partitions
             .iter()
             .filter_map(|cursor| cursor.head.as_ref());
-        let mut held: usize = heads
-            .filter_map(|h| Some(h.batch.as_ref()?.bytes.len()))
+        let mut held = heads
+            .filter_map(|head| Some(head.batch.as_ref()?.bytes.len()))
             .sum();
+        self.held.shrink_to(held);
         for cursor in &mut self.partitions {
             let end = self.door.backend.bounds(cursor.partition).end;
             if cursor.head.is_some() || cursor.next >= end {
@@ -198,8 +204,12 @@ impl Live {
                 continue;
             };
             let arrival_ms = batch.arrival_ms;
-            held += batch.bytes.len();
-            let batch = Some(batch).filter(|_| held <= HELD_BYTES_MAX);
+            let more = held + batch.bytes.len();
+            let keep = more <= HELD_BYTES_MAX && self.held.grow_to(more);
+            if keep {
+                held = more;
+            }
+            let batch = Some(batch).filter(|_| keep);
             cursor.head = Some(Head { arrival_ms, batch });
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! Each connection is admitted once ([`crate::auth::Auth`]), then served by `router`. One file for
 //! each resource.
 
+mod body;
 mod cluster;
 mod connection;
 mod cursor;

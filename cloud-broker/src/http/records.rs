@@ -3,20 +3,22 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
+use axum::response::Response;
 use headwater_broker_core::PartitionId;
 use headwater_settings::Bytes;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::body::json_holding;
 use super::cursor::{self, Start};
 use super::error::ApiError;
 use super::query::{Params, bad};
 use super::record::{RecordJson, each_record, record_bytes};
 use super::streams::{self, StreamName};
 use crate::door::Door;
+use crate::limits::Reserved;
 
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 10_000;
@@ -25,10 +27,12 @@ const BYTES_MAX: Bytes = Bytes::mib(16);
 const WAIT_MS_MAX: u64 = 60_000;
 /// Stored bytes that are taken from the log at a time.
 const READ_BYTES: usize = 256 << 10;
+/// A record is in memory twice: as text, and in the answer.
+const COPIES: usize = 2;
 
 /// What was found; `next` is the offset to ask for next time.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
+struct Page {
     partition: u32,
     start: i64,
     end: i64,
@@ -49,7 +53,7 @@ pub(super) async fn read(
     State(door): State<Door>,
     StreamName(name): StreamName,
     uri: Uri,
-) -> Result<Json<Page>, ApiError> {
+) -> Result<Response, ApiError> {
     let wanted = Wanted::of(&uri)?;
     let stream = streams::find(&door.backend, &name)?;
     let partition = stream.partitions.get(wanted.partition as usize).copied();
@@ -64,15 +68,18 @@ pub(super) async fn read(
     // Before the first look: a commit between look and wait is not missed.
     let watch = door.backend.watch(&[partition]);
     let mut page = wanted.begin(&door, partition).await?;
+    let mut memory = door.limits.reserve();
     loop {
-        wanted.fill(&door, partition, &mut page).await?;
+        wanted
+            .fill(&door, partition, &mut page, &mut memory)
+            .await?;
         if !page.records.is_empty() || Instant::now() >= deadline {
-            return Ok(Json(page));
+            return Ok(json_holding(&page, memory));
         }
         tokio::select! {
             () = watch.changed() => {}
             () = tokio::time::sleep_until(deadline) => {}
-            () = door.stop.requested() => return Ok(Json(page)),
+            () = door.stop.requested() => return Ok(json_holding(&page, memory)),
         }
     }
 }
@@ -114,12 +121,13 @@ impl Wanted {
         })
     }
 
-    /// Takes records until a limit or the end is reached.
+    /// Takes records until a limit or the end is reached, or there is no more memory for answers.
     async fn fill(
         &self,
         door: &Door,
         partition: PartitionId,
         page: &mut Page,
+        memory: &mut Reserved,
     ) -> Result<(), ApiError> {
         let bounds = door.backend.bounds(partition);
         (page.start, page.end) = (bounds.start, bounds.end);
@@ -134,13 +142,17 @@ impl Wanted {
                 let flow = each_record(&batch, from, |record, offset| {
                     bytes += record_bytes(record);
                     let full = page.records.len() == self.limit || bytes > self.max_bytes;
-                    if full && !page.records.is_empty() {
+                    let full = full && !page.records.is_empty();
+                    if full || !memory.grow_to(bytes.saturating_mul(COPIES)) {
                         return ControlFlow::Break(());
                     }
                     page.records.push(RecordJson::of(record, offset, None));
                     page.next = offset.saturating_add(1);
                     ControlFlow::Continue(())
                 })?;
+                if flow.is_break() && page.records.is_empty() {
+                    return Err(ApiError::unavailable("Too much is being read, try again"));
+                }
                 if flow.is_break() {
                     return Ok(());
                 }
