@@ -16,12 +16,17 @@ pub struct Backoff {
 impl Backoff {
     /// A back-off whose jitter follows from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), failures: 0 }
+        Self {
+            random: Random::new(seed),
+            failures: 0,
+        }
     }
 
     /// Counts a failure and says how long to wait, ms.
     pub fn next_ms(&mut self) -> i64 {
-        let step = BASE_MS.saturating_mul(1 << self.failures.min(20)).min(CAP_MS);
+        let step = BASE_MS
+            .saturating_mul(1 << self.failures.min(20))
+            .min(CAP_MS);
         self.failures = self.failures.saturating_add(1);
         self.random.below(step)
     }
@@ -66,11 +71,14 @@ mod tests {
     fn waits_grow_to_the_cap_and_start_again() {
         let mut backoff = Backoff::new(7);
         let longest = |backoff: &mut Backoff| {
-            (0..400).map(|_| {
-                let mut one = backoff.clone();
-                backoff.random.below(1);
-                one.next_ms()
-            }).max().unwrap()
+            (0..400)
+                .map(|_| {
+                    let mut one = backoff.clone();
+                    backoff.random.below(1);
+                    one.next_ms()
+                })
+                .max()
+                .unwrap()
         };
         assert!(longest(&mut backoff) <= BASE_MS);
         for _ in 0..40 {

@@ -38,7 +38,11 @@ pub enum FlightError {
 impl<T> Flight<T> {
     /// Nothing under way; at most `window` publishes ahead of the oldest, at least one.
     pub fn new(window: usize) -> Self {
-        Self { slots: VecDeque::new(), window: window.max(1), sent: 0 }
+        Self {
+            slots: VecDeque::new(),
+            window: window.max(1),
+            sent: 0,
+        }
     }
 
     /// Whether one more may be published.
@@ -54,15 +58,26 @@ impl<T> Flight<T> {
     /// One more was handed to the client; the caller has asked [`Self::has_room`].
     pub fn push(&mut self, item: T) {
         debug_assert!(self.has_room(), "the window is full");
-        self.slots.push_back(Slot { item, packet_id: None, answered: false });
+        self.slots.push_back(Slot {
+            item,
+            packet_id: None,
+            answered: false,
+        });
     }
 
     /// The client wrote the next publish, under `packet_id`.
     pub fn handle_sent(&mut self, packet_id: u16) -> Result<(), FlightError> {
-        if self.slots.iter().any(|slot| slot.packet_id == Some(packet_id) && !slot.answered) {
+        if self
+            .slots
+            .iter()
+            .any(|slot| slot.packet_id == Some(packet_id) && !slot.answered)
+        {
             return Err(FlightError::IdInUse(packet_id));
         }
-        let slot = self.slots.get_mut(self.sent).ok_or(FlightError::NothingToSend)?;
+        let slot = self
+            .slots
+            .get_mut(self.sent)
+            .ok_or(FlightError::NothingToSend)?;
         slot.packet_id = Some(packet_id);
         self.sent += 1;
         Ok(())
@@ -105,7 +120,10 @@ mod tests {
         assert_eq!(flight.handle_answer(2), Ok(&mut 1));
         assert_eq!(flight.handle_answer(3), Ok(&mut 2));
         assert_eq!(flight.poll_answered(), None);
-        assert!(!flight.has_room(), "two answers do not help while the oldest is open");
+        assert!(
+            !flight.has_room(),
+            "two answers do not help while the oldest is open"
+        );
         flight.handle_answer(1).unwrap();
         let answered: Vec<_> = std::iter::from_fn(|| flight.poll_answered()).collect();
         assert_eq!(answered, [0, 1, 2]);

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use headwater_wire::uplink::Position;
+use headwater_wire::uplink::{LossReason, Position, property};
 use thiserror::Error;
-
-use crate::loss::Reason;
 
 /// The broker's answer to `resume`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +23,7 @@ pub struct ResumeAnswer {
 pub struct TopicId(pub [u8; 16]);
 
 /// What the log knows of the lane when the answer comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// Everything below is acknowledged.
     pub acked: Position,
@@ -33,8 +31,9 @@ pub struct View {
     pub oldest: Position,
     /// Position to be sealed next.
     pub sealed: Position,
-    /// CRC of the entry, held or only remembered, that ends at N-1.
-    pub crc_below: Option<u32>,
+    /// CRCs of the entries, held or only remembered, that end at N-1: two where a loss was declared
+    /// for a batch that is still remembered.
+    pub below: Vec<u32>,
     /// Whether N lies between two entries held, or at an end of them.
     pub at_boundary: bool,
     /// The stream's id as last seen.
@@ -54,7 +53,7 @@ pub enum Decision {
         /// First position still held.
         to: Position,
         /// Why.
-        reason: Reason,
+        reason: LossReason,
     },
     /// Another history used the lane: it needs a new generation.
     Repair(Fork),
@@ -85,13 +84,17 @@ pub fn decide(view: &View, answer: &ResumeAnswer) -> Decision {
     if n > view.sealed {
         return Decision::Repair(Fork::Ahead);
     }
-    let same = view.crc_below.is_some() && view.crc_below == answer.crc;
-    let contradicted = view.crc_below.is_some() && !same;
+    let same = answer.crc.is_some_and(|crc| view.below.contains(&crc));
+    let contradicted = !view.below.is_empty() && !same;
     if n > Position::default() && (contradicted || (n >= view.acked && !same)) {
         return Decision::Repair(Fork::Other);
     }
     if n < view.oldest {
-        return Decision::Declare { from: n, to: view.oldest, reason: reason(view, answer) };
+        return Decision::Declare {
+            from: n,
+            to: view.oldest,
+            reason: reason(view, answer),
+        };
     }
     // An entry of ours begins below N and ends above it: we never sent anything that ends there.
     if !view.at_boundary {
@@ -100,35 +103,47 @@ pub fn decide(view: &View, answer: &ResumeAnswer) -> Decision {
     Decision::Send(n)
 }
 
-fn reason(view: &View, answer: &ResumeAnswer) -> Reason {
+fn reason(view: &View, answer: &ResumeAnswer) -> LossReason {
     if view.topic_id.is_some_and(|known| known != answer.topic_id) {
-        Reason::Recreated
+        LossReason::Recreated
     } else if answer.next == Position::default() {
-        Reason::LaneLost
+        LossReason::LaneLost
     } else {
-        Reason::Restored
+        LossReason::Restored
     }
 }
 
 impl ResumeAnswer {
     /// From the user properties of the PUBACK.
     pub fn parse(properties: &[(String, String)]) -> Result<Self, AnswerError> {
-        let value = |name| properties.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-        let missing = AnswerError::Missing;
+        let value = |name| {
+            properties
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value)
+        };
+        let needed = |name| value(name).ok_or(AnswerError::Missing(name));
         let bad = |name| move |_| AnswerError::Bad(name);
-        let next = value("next").ok_or(missing("next"))?.parse().map_err(bad("next"))?;
-        let crc = value("crc").map(|hex| u32::from_str_radix(hex, 16)).transpose();
-        let generation = value("generation").map(|number| number.parse()).transpose();
-        let topic_id = TopicId::parse(value("topic_id").ok_or(missing("topic_id"))?)?;
-        let crc = crc.map_err(bad("crc"))?;
+        let next = needed(property::NEXT)?
+            .parse()
+            .map_err(bad(property::NEXT))?;
+        let topic_id = TopicId::parse(needed(property::TOPIC_ID)?)?;
+        let crc = value(property::CRC)
+            .map(|hex| u32::from_str_radix(hex, 16))
+            .transpose();
+        let crc = crc.map_err(bad(property::CRC))?;
         if next > 0 && crc.is_none() {
-            return Err(missing("crc"));
+            return Err(AnswerError::Missing(property::CRC));
         }
+        let generation = value(property::GENERATION)
+            .map(|number| number.parse())
+            .transpose();
+        let generation = generation.map_err(bad(property::GENERATION))?;
         Ok(Self {
             next: Position(next),
             crc,
             topic_id,
-            generation: generation.map_err(bad("generation"))?,
+            generation,
         })
     }
 }
@@ -147,8 +162,8 @@ pub enum AnswerError {
 impl TopicId {
     /// From `8-4-4-4-12` hex digits.
     pub fn parse(text: &str) -> Result<Self, AnswerError> {
-        let bad = AnswerError::Bad("topic_id");
-        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
+        let bad = AnswerError::Bad(property::TOPIC_ID);
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
         if text.len() != 36 || digits.len() != 32 {
             return Err(bad);
         }
@@ -164,7 +179,11 @@ impl TopicId {
 impl fmt::Debug for TopicId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, byte) in self.0.iter().enumerate() {
-            let dash = if matches!(index, 4 | 6 | 8 | 10) { "-" } else { "" };
+            let dash = if matches!(index, 4 | 6 | 8 | 10) {
+                "-"
+            } else {
+                ""
+            };
             write!(out, "{dash}{byte:02x}")?;
         }
         Ok(())

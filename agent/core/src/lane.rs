@@ -4,10 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_wire::uplink::Position;
-
-/// Name of the lane that every stream has.
-pub const LANE_DEFAULT: &str = "main";
+use headwater_wire::uplink::{LANE_DEFAULT, Position};
 
 /// Which lane: `events/main`. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +18,10 @@ pub struct LaneName {
 impl LaneName {
     /// The lane `lane` of `stream`.
     pub fn new(stream: &str, lane: &str) -> Self {
-        Self { stream: stream.into(), lane: lane.into() }
+        Self {
+            stream: stream.into(),
+            lane: lane.into(),
+        }
     }
 
     /// The lane that every stream has.

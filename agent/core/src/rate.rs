@@ -16,7 +16,10 @@ pub struct Rate {
 impl Rate {
     /// A rate of zero.
     pub fn new(now: Millis) -> Self {
-        Self { at: now, amount: 0.0 }
+        Self {
+            at: now,
+            amount: 0.0,
+        }
     }
 
     /// `amount` more happened.
@@ -68,7 +71,11 @@ mod tests {
             rate.add(Millis(second * 1_000), 500);
         }
         let now = Millis(199_000);
-        assert!((450.0..550.0).contains(&rate.per_second(now)), "{}", rate.per_second(now));
+        assert!(
+            (450.0..550.0).contains(&rate.per_second(now)),
+            "{}",
+            rate.per_second(now)
+        );
         assert!((9..=11).contains(&rate.seconds_for(now, 5_000).unwrap()));
         assert_eq!(rate.seconds_for(Millis(600_000), 5_000), None);
         assert_eq!(Rate::new(now).seconds_for(now, 1), None);

@@ -2,42 +2,22 @@
 
 use std::fmt;
 
+use headwater_wire::uplink::{Refusal as Kind, property};
+
 /// Wait if the broker says `busy` without saying how long, ms.
 pub const BUSY_MS_DEFAULT: i64 = 1_000;
 
-/// A refused publish, as reason code and user properties say.
+/// A refused publish, as reason code and user properties of its PUBACK say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// This connection does not hold the lane, or the batch is older than the broker remembers.
-    Stale,
-    /// A position beyond the next.
-    OutOfOrder,
-    /// Another batch lies at one of these positions.
-    Conflict,
-    /// The batch cannot be read.
-    Corrupt,
-    /// A record's key that this device may not publish.
-    ForbiddenKey,
-    /// Producer id or topic is not this device's.
-    NotYours,
-    /// The stream does not exist.
-    NoStream,
-    /// The stream is partitioned by topic and takes no batches of agents.
-    PartitionedByTopic,
-    /// The device has as many lanes as it may have.
-    TooManyLanes,
-    /// Overload, full disk, no bucket.
-    Busy {
-        /// Milliseconds after which to come again.
-        retry_ms: i64,
-    },
-    /// Anything else.
-    Other {
-        /// MQTT reason code.
-        reason: u8,
-        /// `error` as the broker sent it, or empty.
-        error: String,
-    },
+pub struct Refusal {
+    /// `error`; `None` for one that this version does not know.
+    pub kind: Option<Kind>,
+    /// MQTT reason code.
+    pub reason: u8,
+    /// `error` as the broker sent it, or empty.
+    pub error: String,
+    /// `retry_ms`, after `busy`.
+    pub retry_ms: i64,
 }
 
 /// What was refused.
@@ -95,26 +75,31 @@ pub struct Verdict {
 /// The table of `interfaces.md` 1. `in_a_row` is how many connections before this one ended with
 /// the same refusal, with no batch acknowledged since.
 pub fn judge(refusal: &Refusal, refused: Refused, in_a_row: u32) -> Verdict {
-    let at_once = if in_a_row == 0 { Reconnect::Now } else { Reconnect::BackOff };
-    let (reconnect, fate) = match (refusal, refused) {
-        (Refusal::Busy { retry_ms }, _) => (Reconnect::After(*retry_ms), Fate::Handshake),
+    let at_once = if in_a_row == 0 {
+        Reconnect::Now
+    } else {
+        Reconnect::BackOff
+    };
+    let (reconnect, fate) = match (refusal.kind, refused) {
+        (Some(Kind::Busy), _) => (Reconnect::After(refusal.retry_ms), Fate::Handshake),
         (_, Refused::Status) => (Reconnect::No, Fate::Handshake),
         (_, Refused::Resume) => (Reconnect::No, Fate::Hold),
-        (Refusal::Stale | Refusal::OutOfOrder | Refusal::Conflict, Refused::Batch { .. }) => {
+        (Some(Kind::Stale | Kind::OutOfOrder | Kind::Conflict), Refused::Batch { .. }) => {
             (at_once, Fate::Handshake)
         }
-        (Refusal::Corrupt | Refusal::ForbiddenKey, Refused::Batch { verifies, again }) => {
-            let fate = if again || !verifies { Fate::SetAside } else { Fate::SendAgain };
-            (at_once, fate)
-        }
+        (Some(Kind::Corrupt | Kind::ForbiddenKey), Refused::Batch { verifies, again }) => (
+            at_once,
+            if again || !verifies {
+                Fate::SetAside
+            } else {
+                Fate::SendAgain
+            },
+        ),
         (
-            Refusal::NotYours
-            | Refusal::NoStream
-            | Refusal::PartitionedByTopic
-            | Refusal::TooManyLanes,
+            Some(Kind::NotYours | Kind::NoStream | Kind::PartitionedByTopic | Kind::TooManyLanes),
             Refused::Batch { .. },
         ) => (at_once, Fate::Hold),
-        (Refusal::Other { .. }, Refused::Batch { .. }) => (Reconnect::BackOff, Fate::Handshake),
+        (None, Refused::Batch { .. }) => (Reconnect::BackOff, Fate::Handshake),
     };
     Verdict { reconnect, fate }
 }
@@ -126,50 +111,46 @@ impl Refusal {
         if matches!(reason, 0x00 | 0x10) {
             return None;
         }
-        let value = |name| properties.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-        let error = value("error").map_or("", String::as_str);
-        Some(match error {
-            "stale" => Self::Stale,
-            "out-of-order" => Self::OutOfOrder,
-            "conflict" => Self::Conflict,
-            "corrupt" => Self::Corrupt,
-            "forbidden-key" => Self::ForbiddenKey,
-            "not-yours" => Self::NotYours,
-            "no-stream" => Self::NoStream,
-            "partitioned-by-topic" => Self::PartitionedByTopic,
-            "too-many-lanes" => Self::TooManyLanes,
-            "busy" => {
-                let retry_ms = value("retry_ms").and_then(|text| text.parse().ok());
-                Self::Busy { retry_ms: retry_ms.unwrap_or(BUSY_MS_DEFAULT).max(0) }
-            }
-            other => Self::Other { reason, error: other.chars().take(100).collect() },
+        let value = |name| {
+            properties
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value)
+        };
+        let error: String = value(property::ERROR)
+            .map_or("", String::as_str)
+            .chars()
+            .take(100)
+            .collect();
+        let retry_ms = value(property::RETRY_MS).and_then(|text| text.parse().ok());
+        Some(Self {
+            kind: Kind::parse(&error),
+            reason,
+            error,
+            retry_ms: retry_ms.unwrap_or(BUSY_MS_DEFAULT).max(0),
         })
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Stale => "this connection does not hold the lane (stale)",
-            Self::OutOfOrder => "a batch is missing before it (out-of-order)",
-            Self::Conflict => "another batch lies at its positions (conflict)",
-            Self::Corrupt => "the batch cannot be read (corrupt)",
-            Self::ForbiddenKey => "the device may not publish one of its keys (forbidden-key)",
-            Self::NotYours => "it is not this device's (not-yours)",
-            Self::NoStream => "the stream does not exist (no-stream)",
-            Self::PartitionedByTopic => {
-                "the stream is partitioned by topic and takes no agents (partitioned-by-topic)"
+        let text = match self.kind {
+            Some(Kind::Stale) => "this connection does not hold the lane",
+            Some(Kind::OutOfOrder) => "a batch is missing before it",
+            Some(Kind::Conflict) => "another batch lies at its positions",
+            Some(Kind::Corrupt) => "the batch cannot be read",
+            Some(Kind::ForbiddenKey) => "the device may not publish one of its keys",
+            Some(Kind::NotYours) => "it is not this device's",
+            Some(Kind::NoStream) => "the stream does not exist",
+            Some(Kind::PartitionedByTopic) => "the stream is partitioned by topic",
+            Some(Kind::TooManyLanes) => "the device has too many lanes",
+            Some(Kind::Busy) => "it is overloaded",
+            None if self.error.is_empty() => {
+                return write!(out, "Broker refused with reason 0x{:02x}", self.reason);
             }
-            Self::TooManyLanes => "the device has too many lanes (too-many-lanes)",
-            Self::Busy { .. } => "the broker is overloaded (busy)",
-            Self::Other { reason, error } if error.is_empty() => {
-                return write!(out, "Broker refused: reason 0x{reason:02x}");
-            }
-            Self::Other { reason, error } => {
-                return write!(out, "Broker refused: {error}, reason 0x{reason:02x}");
-            }
+            None => "for a reason that this version does not know",
         };
-        write!(out, "Broker refused: {text}")
+        write!(out, "Broker refused: {text} ({})", self.error)
     }
 }
 
@@ -177,59 +158,78 @@ impl fmt::Display for Refusal {
 mod tests {
     use super::*;
 
-    const BATCH: Refused = Refused::Batch { verifies: true, again: false };
+    const BATCH: Refused = Refused::Batch {
+        verifies: true,
+        again: false,
+    };
 
-    fn properties(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    fn refusal(kind: Kind) -> Refusal {
+        let properties = vec![("error".to_owned(), kind.as_str().to_owned())];
+        Refusal::parse(kind.reason_code(), &properties).unwrap()
     }
 
-    fn check(refusal: &Refusal, refused: Refused, row: u32, reconnect: Reconnect, fate: Fate) {
-        assert_eq!(judge(refusal, refused, row), Verdict { reconnect, fate }, "{refusal:?}");
+    fn check(kind: Kind, refused: Refused, row: u32, reconnect: Reconnect, fate: Fate) {
+        let expected = Verdict { reconnect, fate };
+        assert_eq!(judge(&refusal(kind), refused, row), expected, "{kind:?}");
     }
 
     #[test]
     fn the_first_stale_or_conflict_reconnects_at_once_the_second_backs_off() {
-        for refusal in [Refusal::Stale, Refusal::OutOfOrder, Refusal::Conflict] {
-            check(&refusal, BATCH, 0, Reconnect::Now, Fate::Handshake);
-            check(&refusal, BATCH, 1, Reconnect::BackOff, Fate::Handshake);
+        for kind in [Kind::Stale, Kind::OutOfOrder, Kind::Conflict] {
+            check(kind, BATCH, 0, Reconnect::Now, Fate::Handshake);
+            check(kind, BATCH, 1, Reconnect::BackOff, Fate::Handshake);
         }
     }
 
     #[test]
     fn a_sound_batch_is_sent_once_more_then_set_aside() {
-        let again = Refused::Batch { verifies: true, again: true };
-        let broken = Refused::Batch { verifies: false, again: false };
-        for refusal in [Refusal::Corrupt, Refusal::ForbiddenKey] {
-            check(&refusal, BATCH, 0, Reconnect::Now, Fate::SendAgain);
-            check(&refusal, again, 1, Reconnect::BackOff, Fate::SetAside);
-            check(&refusal, broken, 0, Reconnect::Now, Fate::SetAside);
+        let again = Refused::Batch {
+            verifies: true,
+            again: true,
+        };
+        let broken = Refused::Batch {
+            verifies: false,
+            again: false,
+        };
+        for kind in [Kind::Corrupt, Kind::ForbiddenKey] {
+            check(kind, BATCH, 0, Reconnect::Now, Fate::SendAgain);
+            check(kind, again, 1, Reconnect::BackOff, Fate::SetAside);
+            check(kind, broken, 0, Reconnect::Now, Fate::SetAside);
         }
     }
 
     #[test]
     fn what_cannot_be_cured_here_holds_the_lane_and_no_other() {
-        for refusal in [
-            Refusal::NotYours,
-            Refusal::NoStream,
-            Refusal::PartitionedByTopic,
-            Refusal::TooManyLanes,
-        ] {
-            check(&refusal, BATCH, 0, Reconnect::Now, Fate::Hold);
-            check(&refusal, Refused::Resume, 0, Reconnect::No, Fate::Hold);
+        let kinds = [
+            Kind::NotYours,
+            Kind::NoStream,
+            Kind::PartitionedByTopic,
+            Kind::TooManyLanes,
+        ];
+        for kind in kinds {
+            check(kind, BATCH, 0, Reconnect::Now, Fate::Hold);
+            check(kind, Refused::Resume, 0, Reconnect::No, Fate::Hold);
         }
-        check(&Refusal::Stale, Refused::Resume, 0, Reconnect::No, Fate::Hold);
+        check(Kind::Stale, Refused::Resume, 0, Reconnect::No, Fate::Hold);
     }
 
     #[test]
     fn busy_waits_as_long_as_the_broker_says() {
-        let busy = Refusal::parse(0x97, &properties(&[("retry_ms", "250"), ("error", "busy")]));
-        let busy = busy.unwrap();
+        let busy = Refusal {
+            retry_ms: 250,
+            ..refusal(Kind::Busy)
+        };
         for refused in [BATCH, Refused::Resume, Refused::Status] {
-            check(&busy, refused, 3, Reconnect::After(250), Fate::Handshake);
+            let expected = Verdict {
+                reconnect: Reconnect::After(250),
+                fate: Fate::Handshake,
+            };
+            assert_eq!(judge(&busy, refused, 3), expected);
         }
         for bad in ["", "x", "-3"] {
-            let busy = Refusal::parse(0x97, &properties(&[("error", "busy"), ("retry_ms", bad)]));
-            assert!(matches!(busy, Some(Refusal::Busy { retry_ms: 0.. })));
+            let properties = [("error", "busy"), ("retry_ms", bad)];
+            let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            assert!(Refusal::parse(0x97, &properties).unwrap().retry_ms >= 0);
         }
     }
 
@@ -237,8 +237,13 @@ mod tests {
     fn success_is_no_refusal_and_the_unknown_backs_off() {
         assert_eq!(Refusal::parse(0x00, &[]), None);
         assert_eq!(Refusal::parse(0x10, &[]), None);
-        let other = Refusal::parse(0x80, &properties(&[("error", "new-thing")])).unwrap();
-        check(&other, BATCH, 0, Reconnect::BackOff, Fate::Handshake);
-        assert_eq!(other.to_string(), "Broker refused: new-thing, reason 0x80");
+        let other = Refusal::parse(0x80, &[("error".to_owned(), "new".to_owned())]).unwrap();
+        let expected = Verdict {
+            reconnect: Reconnect::BackOff,
+            fate: Fate::Handshake,
+        };
+        assert_eq!(judge(&other, BATCH, 0), expected);
+        let text = "Broker refused: for a reason that this version does not know (new)";
+        assert_eq!(other.to_string(), text);
     }
 }

@@ -17,14 +17,19 @@ pub struct Segment {
 /// How many of a lane's segments, from the oldest, are past their grace period at `now`.
 pub fn expired(segments: &[Segment], now: Millis, keep_acked_ms: i64) -> usize {
     let old = |segment: &&Segment| {
-        segment.acked_at.is_some_and(|acked_at| now.since(acked_at) >= keep_acked_ms)
+        segment
+            .acked_at
+            .is_some_and(|acked_at| now.since(acked_at) >= keep_acked_ms)
     };
     segments.iter().take_while(old).count()
 }
 
 /// When the oldest segment will be past its grace period.
 pub fn next_expiry(segments: &[Segment], keep_acked_ms: i64) -> Option<Millis> {
-    segments.first()?.acked_at.map(|acked_at| acked_at.plus(keep_acked_ms))
+    segments
+        .first()?
+        .acked_at
+        .map(|acked_at| acked_at.plus(keep_acked_ms))
 }
 
 /// How many of a lane's segments, from the oldest, have to go to free `bytes`; acknowledged ones
@@ -32,7 +37,10 @@ pub fn next_expiry(segments: &[Segment], keep_acked_ms: i64) -> Option<Millis> {
 pub fn given_up(segments: &[Segment], bytes: u64) -> usize {
     let mut freed = 0;
     let mut count = 0;
-    for segment in segments.iter().take_while(|segment| segment.acked_at.is_some()) {
+    for segment in segments
+        .iter()
+        .take_while(|segment| segment.acked_at.is_some())
+    {
         if freed >= bytes {
             break;
         }
@@ -59,7 +67,9 @@ impl Budget {
 
     /// Bytes that have to be freed before `bytes` fit.
     pub fn missing(&self, bytes: u64) -> u64 {
-        self.used.saturating_add(bytes).saturating_sub(self.max_bytes)
+        self.used
+            .saturating_add(bytes)
+            .saturating_sub(self.max_bytes)
     }
 
     /// Whether a held lane that takes `lane_bytes` may take `bytes` more: half of everything, so
@@ -78,7 +88,11 @@ mod tests {
         acked
             .iter()
             .enumerate()
-            .map(|(index, at)| Segment { end: end(index), acked_at: at.map(Millis), bytes: 10 })
+            .map(|(index, at)| Segment {
+                end: end(index),
+                acked_at: at.map(Millis),
+                bytes: 10,
+            })
             .collect()
     }
 
@@ -90,7 +104,11 @@ mod tests {
         assert_eq!(expired(&all, Millis(9_000), 1_000), 2);
         assert_eq!(next_expiry(&all, 1_000), Some(Millis(1_000)));
         assert_eq!(next_expiry(&all[2..], 1_000), None);
-        assert_eq!(expired(&segments(&[None, Some(0)]), Millis(9_000), 0), 0, "never out of order");
+        assert_eq!(
+            expired(&segments(&[None, Some(0)]), Millis(9_000), 0),
+            0,
+            "never out of order"
+        );
     }
 
     #[test]
@@ -104,7 +122,10 @@ mod tests {
 
     #[test]
     fn budget_counts_to_the_byte() {
-        let budget = Budget { max_bytes: 100, used: 90 };
+        let budget = Budget {
+            max_bytes: 100,
+            used: 90,
+        };
         assert!(budget.has_room(10) && !budget.has_room(11));
         assert_eq!((budget.missing(10), budget.missing(15)), (0, 5));
         assert!(!budget.has_room(u64::MAX));

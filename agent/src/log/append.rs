@@ -23,9 +23,10 @@ pub struct Event {
 impl Event {
     /// What counts against the 240,000 bytes: key, value and headers.
     pub fn bytes(&self) -> usize {
-        let headers = self.headers.iter().map(|(name, value)| {
-            name.len() + value.as_ref().map_or(0, Bytes::len)
-        });
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.as_ref().map_or(0, Bytes::len));
         headers.fold(self.key.len() + self.value.len(), usize::saturating_add)
     }
 }
@@ -44,20 +45,22 @@ enum Outcome {
 
 impl Append {
     pub(super) fn refused(error: AppendError) -> Self {
-        Self { outcome: Outcome::Refused(Some(error)) }
+        Self {
+            outcome: Outcome::Refused(Some(error)),
+        }
     }
 
     pub(super) fn waiting(answer: oneshot::Receiver<Result<(), AppendError>>) -> Self {
-        Self { outcome: Outcome::Waiting(answer) }
+        Self {
+            outcome: Outcome::Waiting(answer),
+        }
     }
 
     /// Waits on a thread that runs no async runtime.
     pub fn wait(self) -> Result<(), AppendError> {
         match self.outcome {
             Outcome::Refused(error) => Err(error.unwrap_or(AppendError::Stopped)),
-            Outcome::Waiting(answer) => {
-                answer.blocking_recv().unwrap_or(Err(AppendError::Stopped))
-            }
+            Outcome::Waiting(answer) => answer.blocking_recv().unwrap_or(Err(AppendError::Stopped)),
         }
     }
 }
@@ -67,7 +70,9 @@ impl Future for Append {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.outcome {
-            Outcome::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(AppendError::Stopped))),
+            Outcome::Refused(error) => {
+                Poll::Ready(Err(error.take().unwrap_or(AppendError::Stopped)))
+            }
             Outcome::Waiting(answer) => Pin::new(answer)
                 .poll(context)
                 .map(|answer| answer.unwrap_or(Err(AppendError::Stopped))),

@@ -55,7 +55,9 @@ pub enum OpenError {
 #[derive(Debug, Clone, Error)]
 pub enum AppendError {
     /// `max_bytes` is reached.
-    #[error("Log is full: {used} of {max_bytes} bytes are used, and the broker has not taken what they hold")]
+    #[error(
+        "Log is full: {used} of {max_bytes} bytes are used, and the broker has not taken what they hold"
+    )]
     Full {
         /// Bytes that the directory allocates.
         used: u64,

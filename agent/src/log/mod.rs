@@ -50,7 +50,9 @@ impl Log {
     /// Opens the log in `options.dir`, creating it if there is none. Recovery is over when this
     /// returns.
     pub fn open(options: LogOptions) -> Result<Self, OpenError> {
-        Ok(Self { inner: Arc::new(thread::Handle::start(options)?) })
+        Ok(Self {
+            inner: Arc::new(thread::Handle::start(options)?),
+        })
     }
 
     /// Appends `events`, in this order, to the stream's lane. The future resolves once they are

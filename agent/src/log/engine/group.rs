@@ -1,0 +1,216 @@
+//! One commit: takes all appends that wait, makes them durable, and only then answers.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_agent_core::lane::LaneName;
+use headwater_wire::time::Millis;
+use headwater_wire::uplink::Position;
+use tokio::sync::oneshot;
+
+use super::{Engine, LANES_MAX, Lane, millis, shared};
+use crate::log::append::Event;
+use crate::log::error::AppendError;
+use crate::log::space::COMMIT_OVERHEAD_BYTES;
+
+/// A batch closed by age below this lies in the journal until more have gathered.
+const SMALL_BYTES_MAX: usize = 32 << 10;
+/// Timestamps beyond this, or below zero, are no time of an event: differences between them
+/// would not fit a record.
+const TIMESTAMP_MAX: i64 = 1 << 60;
+/// What an event takes beside key, value and headers, at most.
+const EVENT_OVERHEAD_BYTES: usize = 64;
+/// How long a disk that failed is left alone by what nobody waits for, ms.
+pub(super) const RETRY_MS: i64 = 1_000;
+
+/// An append that waits.
+#[derive(Debug)]
+pub(in crate::log) struct Pending {
+    pub(in crate::log) lane: LaneName,
+    pub(in crate::log) events: Vec<Event>,
+    pub(in crate::log) answer: Answer,
+}
+
+pub(in crate::log) type Answer = oneshot::Sender<Result<(), AppendError>>;
+
+/// An append that was taken: durable once its lane is, up to `end`.
+struct Taken {
+    lane: LaneName,
+    end: Position,
+    answer: Answer,
+}
+
+impl Engine {
+    /// Makes `appends` durable and answers them, together with whatever is due.
+    pub(in crate::log) fn run(&mut self, appends: Vec<Pending>) {
+        let now = self.now();
+        self.make_room_for(&appends);
+        let mut taken = Vec::with_capacity(appends.len());
+        for append in appends {
+            let Pending {
+                lane,
+                events,
+                answer,
+            } = append;
+            match self.take(now, &lane, &events) {
+                Ok(end) if cfg!(hw_fault = "ack_before_sync") => {
+                    let _ = (end, answer.send(Ok(())));
+                }
+                Ok(end) => taken.push(Taken { lane, end, answer }),
+                // Nobody may be waiting any more; that changes nothing.
+                Err(error) => drop(answer.send(Err(error))),
+            }
+        }
+        self.close_by_age(now);
+        let stored = self.store(now);
+        self.note(now, &stored);
+        self.answer(taken, &stored);
+        self.trim(now);
+    }
+
+    /// Gives up acknowledged segments if `appends` would not fit beside them.
+    fn make_room_for(&mut self, appends: &[Pending]) {
+        let bytes: usize = appends.iter().map(Pending::bytes).sum();
+        let reserved: u64 = self.lanes.values().map(Lane::reserved_bytes).sum();
+        self.make_room(reserved + bytes as u64 + 2 * COMMIT_OVERHEAD_BYTES);
+    }
+
+    /// Takes one append into the open batch of its lane, whole or not at all.
+    fn take(
+        &mut self,
+        now: Millis,
+        name: &LaneName,
+        events: &[Event],
+    ) -> Result<Position, AppendError> {
+        self.admit(name, events_bytes(events) as u64)?;
+        let compressor = &mut self.compressor;
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return Err(AppendError::Stream("Lane is not in the log".into()));
+        };
+        let before = lane.batcher.compressed_bytes() + full_bytes(lane);
+        for event in events {
+            if !lane.batcher.has_room(event.bytes()) {
+                while let Some(batch) = lane.batcher.poll_seal(compressor) {
+                    lane.close(batch, false);
+                }
+            }
+            let headers = event.headers.iter();
+            let headers =
+                headers.map(|(name, value)| (name.as_str(), value.as_ref().map(Bytes::as_ref)));
+            let timestamp = event.timestamp.clamp(0, TIMESTAMP_MAX);
+            let (key, value) = (Some(event.key.as_bytes()), Some(event.value.as_ref()));
+            lane.batcher
+                .push(now, timestamp, key, value, headers)
+                .map_err(|error| {
+                    AppendError::Stream(format!("Event cannot be encoded: {error}"))
+                })?;
+            while let Some(batch) = lane.batcher.poll_full(compressor) {
+                lane.close(batch, false);
+            }
+        }
+        let after = lane.batcher.compressed_bytes() + full_bytes(lane);
+        self.rates
+            .intake_bytes
+            .add(now, after.saturating_sub(before) as u64);
+        Ok(lane.batcher.next())
+    }
+
+    /// Whether `bytes` more may come, uncompressed: refused early rather than late.
+    fn admit(&mut self, name: &LaneName, bytes: u64) -> Result<(), AppendError> {
+        match self.lane(name) {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let text = format!("Log has {LANES_MAX} lanes and takes no more");
+                return Err(AppendError::Stream(text));
+            }
+            Err(error) => return Err(AppendError::Io(shared(error))),
+        }
+        let reserved: u64 = self.lanes.values().map(Lane::reserved_bytes).sum();
+        let budget = self.budget();
+        if !budget.has_room(reserved + bytes + COMMIT_OVERHEAD_BYTES) {
+            let (used, max_bytes) = (budget.used + reserved, budget.max_bytes);
+            return Err(AppendError::Full { used, max_bytes });
+        }
+        let lane = self.lanes.get(name);
+        if let Some((lane, error)) = lane.and_then(|lane| Some((lane, lane.held.clone()?))) {
+            let lane_bytes = lane.segments.allocated() + lane.reserved_bytes();
+            if !budget.held_has_room(lane_bytes, bytes) {
+                return Err(AppendError::Held {
+                    lane: name.to_string(),
+                    error,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes what is old enough, while it can leave.
+    fn close_by_age(&mut self, now: Millis) {
+        let is_waiting = self.retry_at.is_some_and(|retry_at| now < retry_at);
+        if !self.link_up || is_waiting {
+            return;
+        }
+        let age_ms = millis(self.options.batch_age);
+        for lane in self.lanes.values_mut() {
+            let is_due = lane
+                .batcher
+                .opened_at()
+                .is_some_and(|at| now >= at.plus(age_ms));
+            while is_due && let Some(batch) = lane.batcher.poll_seal(&mut self.compressor) {
+                let is_small = batch.bytes.len() < SMALL_BYTES_MAX;
+                lane.close(batch, is_small);
+            }
+        }
+    }
+
+    /// Tells about a failing disk, and that it works again.
+    fn note(&mut self, now: Millis, stored: &Result<bool, Arc<io::Error>>) {
+        match stored {
+            Ok(wrote) => {
+                self.retry_at = None;
+                if *wrote {
+                    self.clear_alarm("disk");
+                }
+            }
+            Err(error) => {
+                self.retry_at = Some(now.plus(RETRY_MS));
+                self.alarm("disk", format!("Log cannot be written: {error}"));
+            }
+        }
+    }
+
+    fn answer(&self, taken: Vec<Taken>, stored: &Result<bool, Arc<io::Error>>) {
+        for Taken { lane, end, answer } in taken {
+            let is_durable = self
+                .lanes
+                .get(&lane)
+                .is_some_and(|lane| end <= lane.durable);
+            let outcome = match stored {
+                _ if is_durable => Ok(()),
+                Err(error) => Err(AppendError::Io(error.clone())),
+                Ok(_) => Err(AppendError::Stopped),
+            };
+            // Nobody may be waiting any more; that changes nothing.
+            drop(answer.send(outcome));
+        }
+    }
+}
+
+impl Pending {
+    /// What its events take, uncompressed, at most.
+    pub(in crate::log) fn bytes(&self) -> usize {
+        events_bytes(&self.events)
+    }
+}
+
+fn events_bytes(events: &[Event]) -> usize {
+    events
+        .iter()
+        .map(|event| event.bytes() + EVENT_OVERHEAD_BYTES)
+        .sum()
+}
+
+fn full_bytes(lane: &Lane) -> usize {
+    lane.full.iter().map(|batch| batch.bytes.len()).sum()
+}

@@ -1,0 +1,276 @@
+//! Opening: what the journal and the segments hold becomes the lanes again.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use bytes::Bytes;
+use headwater_agent_core::lane::{LaneName, SealedBatch};
+use headwater_agent_core::loss::Loss;
+use headwater_agent_core::rate::Rate;
+use headwater_wire::batch::Compressor;
+use headwater_wire::time::Millis;
+use headwater_wire::uplink::{BatchRange, LossReason, LostRange, Position};
+
+use super::lane::Entry;
+use super::uplink::is_damage;
+use super::{Engine, Lane, Rates};
+use crate::log::device::{IDENTITY_FILE, Identity};
+use crate::log::error::OpenError;
+use crate::log::lock::LockError;
+use crate::log::options::{LogOptions, MAX_BYTES_MIN};
+use crate::log::segments::{Reader, SEGMENT_RECORDS_MAX, Segments, Store, parse_dir_name};
+use crate::log::space::Meter;
+use crate::log::tail::{Journal, LaneRecord, Section, is_journal_file, lost, range};
+
+/// What the journal says of a lane.
+#[derive(Default)]
+struct Tail {
+    record: LaneRecord,
+    sealed: Vec<SealedBatch>,
+    losses: Vec<SealedBatch>,
+    /// Open records, by batches that never travel.
+    events: Vec<SealedBatch>,
+}
+
+/// What was found wrong, to be told.
+type Alarms = Vec<(&'static str, String)>;
+
+impl Engine {
+    /// Opens the log, or creates it. When this returns, a checkpoint holds everything live.
+    pub(in crate::log) fn open(options: LogOptions) -> Result<Self, OpenError> {
+        if options.max_bytes < MAX_BYTES_MIN {
+            let max_bytes = options.max_bytes;
+            return Err(OpenError::TooSmall {
+                max_bytes,
+                least: MAX_BYTES_MIN,
+            });
+        }
+        let dir = options.dir.clone();
+        let fail = |source| OpenError::Io {
+            file: dir.clone(),
+            source,
+        };
+        let lock = options.disk.lock(&dir).map_err(|error| match error {
+            LockError::InUse(pid) => OpenError::InUse {
+                dir: dir.clone(),
+                pid,
+            },
+            LockError::Io(source) => fail(source),
+        })?;
+        let names = options.disk.list(&dir).map_err(fail)?;
+        let identity = identity(&options, &names)?;
+        let meter = Meter::default();
+        let (journal, found) =
+            Journal::open(&options.disk, dir.clone(), identity.id, meter.clone())?;
+        let mut alarms: Alarms = found
+            .damage
+            .iter()
+            .map(|damage| ("damaged", damage.to_string()))
+            .collect();
+        let store = Store {
+            disk: options.disk.clone(),
+            dir: dir.clone(),
+            log_id: identity.id,
+            meter: meter.clone(),
+        };
+        let now = options.clock.now();
+        let mut engine = Self {
+            compressor: Compressor::new(options.zstd_level),
+            rates: Rates {
+                intake_bytes: Rate::new(now),
+                acked_events: Rate::new(now),
+            },
+            identity,
+            store,
+            journal,
+            lanes: BTreeMap::new(),
+            reader: Reader::default(),
+            meter,
+            link_up: false,
+            synced_commits: 0,
+            alarms: Vec::new(),
+            changed: true,
+            retry_at: None,
+            _lock: lock,
+            options,
+        };
+        let mut tails = read_tails(found.frames, &mut alarms);
+        for name in names.iter().filter_map(|name| parse_dir_name(name)) {
+            tails.entry(name).or_default();
+        }
+        for (name, tail) in tails {
+            let lane = engine
+                .recover_lane(now, name, tail, &mut alarms)
+                .map_err(fail)?;
+            engine.lanes.insert(lane.name.clone(), lane);
+        }
+        engine
+            .checkpoint(now)
+            .map_err(|error| fail(io::Error::other(error)))?;
+        for (code, text) in alarms {
+            engine.alarm(code, text);
+        }
+        Ok(engine)
+    }
+
+    fn recover_lane(
+        &mut self,
+        now: Millis,
+        name: LaneName,
+        tail: Tail,
+        alarms: &mut Alarms,
+    ) -> io::Result<Lane> {
+        let Tail {
+            record,
+            sealed,
+            losses,
+            events,
+        } = tail;
+        let mut segments = Segments::open(self.store.clone(), name.clone())?;
+        let in_tail = sealed
+            .first()
+            .map_or(record.open_first, |batch| batch.first);
+        let mut floor = record.open_first;
+        let start = match segments.recover((record.fence_serial, record.fence_at)) {
+            Ok(last) => last.map_or(in_tail, |last| last.next),
+            Err(error) if is_damage(&error) => {
+                alarms.push((
+                    "damaged",
+                    format!("{name}: last segment is damaged: {error}"),
+                ));
+                let first = segments.last_first().unwrap_or(in_tail);
+                // How far it went is not known, and no position may be given out again.
+                floor = floor.max(Position(first.0 + SEGMENT_RECORDS_MAX));
+                first
+            }
+            Err(error) => return Err(error),
+        };
+        let device = &self.identity.device;
+        let mut lane = Lane::new(device, name, record, segments, self.options.batch_bytes);
+        lane.batcher.skip_to(start);
+        losses.into_iter().for_each(|batch| lane.put_loss(batch));
+        for batch in sealed.into_iter().filter(|batch| batch.next > start) {
+            self.skip(&mut lane, batch.first, alarms)?;
+            lane.batcher.skip_to(batch.next);
+            lane.small.push_back(Entry::new(batch));
+        }
+        for batch in events.iter().filter(|batch| batch.next > start) {
+            self.skip(&mut lane, batch.first, alarms)?;
+            lane.batcher.reopen(now, &batch.bytes);
+        }
+        self.skip(&mut lane, floor, alarms)?;
+        lane.durable = lane.batcher.next();
+        lane.acked = lane.oldest();
+        Ok(lane)
+    }
+
+    /// Goes on at `to`. Positions in between that nothing holds are declared lost.
+    fn skip(&mut self, lane: &mut Lane, to: Position, alarms: &mut Alarms) -> io::Result<()> {
+        let from = lane.batcher.next();
+        if to <= from {
+            return Ok(());
+        }
+        while let Some(batch) = lane.batcher.poll_seal(&mut self.compressor) {
+            lane.small.push_back(Entry::new(batch));
+        }
+        let is_known = lane
+            .losses
+            .iter()
+            .any(|loss| loss.batch.first <= from && to <= loss.batch.next);
+        if !is_known {
+            let range = LostRange { from, to };
+            let reason = LossReason::Damaged;
+            let loss = Loss {
+                range,
+                reason,
+                first_ms: None,
+                last_ms: None,
+                crc: None,
+            };
+            alarms.push((
+                "damaged",
+                format!("{}: positions {range} are gone", lane.name),
+            ));
+            let wall_ms = self.options.clock.wall_ms().max(0);
+            let (device, generation) = (&self.identity.device, lane.record.generation);
+            let batch = loss.batch(device, &lane.name, generation, wall_ms);
+            lane.put_loss(batch.map_err(io::Error::other)?);
+        }
+        lane.batcher.skip_to(to);
+        Ok(())
+    }
+}
+
+/// The log's name for itself: read, or made if the directory holds no log.
+fn identity(options: &LogOptions, names: &[String]) -> Result<Identity, OpenError> {
+    if let Some(identity) = Identity::read(&*options.disk, &options.dir)? {
+        return Ok(identity);
+    }
+    let is_of_log = |name: &&String| is_journal_file(name) || parse_dir_name(name).is_some();
+    if let Some(name) = names.iter().find(is_of_log) {
+        return Err(OpenError::Damaged {
+            file: options.dir.join(IDENTITY_FILE),
+            what: format!("it is missing, though {name} is there"),
+        });
+    }
+    Identity::create(&*options.disk, &options.dir, &options.device).map_err(|source| {
+        OpenError::Io {
+            file: options.dir.join(IDENTITY_FILE),
+            source,
+        }
+    })
+}
+
+/// What the frames say of each lane, in order.
+fn read_tails(frames: Vec<Bytes>, alarms: &mut Alarms) -> BTreeMap<LaneName, Tail> {
+    let mut tails: BTreeMap<LaneName, Tail> = BTreeMap::new();
+    for mut body in frames {
+        while !body.is_empty() {
+            let Some(section) = Section::decode(&mut body) else {
+                alarms.push((
+                    "damaged",
+                    "Journal frame has a section that is not known".into(),
+                ));
+                break;
+            };
+            match section {
+                Section::State(name, record) => tails.entry(name).or_default().record = record,
+                Section::Sealed(name, batch) => {
+                    let range = range(&batch);
+                    tails
+                        .entry(name)
+                        .or_default()
+                        .sealed
+                        .extend(entry(range, &batch));
+                }
+                Section::Loss(name, batch) => {
+                    let range = lost(&batch);
+                    tails
+                        .entry(name)
+                        .or_default()
+                        .losses
+                        .extend(entry(range, &batch));
+                }
+                Section::Events(name, batch) => {
+                    let range = range(&batch);
+                    tails
+                        .entry(name)
+                        .or_default()
+                        .events
+                        .extend(entry(range, &batch));
+                }
+            }
+        }
+    }
+    tails
+}
+
+/// A copy, since the bytes are part of a frame that would stay in memory with it.
+fn entry(range: Option<BatchRange>, batch: &[u8]) -> Option<SealedBatch> {
+    let BatchRange { first, next } = range?;
+    Some(SealedBatch {
+        first,
+        next,
+        bytes: Bytes::copy_from_slice(batch),
+    })
+}

@@ -1,0 +1,139 @@
+//! What goes: acknowledged, and past its grace period or in the way.
+
+use std::io;
+
+use headwater_agent_core::lane::LaneName;
+use headwater_agent_core::retention::{expired, next_expiry};
+use headwater_wire::time::Millis;
+
+use super::group::RETRY_MS;
+use super::{Engine, Lane, millis};
+
+impl Engine {
+    /// Lets go of what is past its grace period. Only between commits.
+    pub(in crate::log) fn trim(&mut self, now: Millis) {
+        if self.next_trim().is_none_or(|due| now < due)
+            || self.retry_at.is_some_and(|retry_at| now < retry_at)
+        {
+            return;
+        }
+        let keep_ms = self.keep_ms();
+        let names: Vec<LaneName> = self.lanes.keys().cloned().collect();
+        for name in names {
+            let Some(lane) = self.lanes.get(&name) else {
+                continue;
+            };
+            let count = expired(&lane.segments.ledger(lane.segments_end()), now, keep_ms);
+            if count > 0
+                && let Err(error) = self.remove_segments(now, &name, count)
+            {
+                self.retry_at = Some(now.plus(RETRY_MS));
+                self.alarm("disk", format!("Segment cannot be removed: {error}"));
+            }
+            let Some(lane) = self.lanes.get_mut(&name) else {
+                continue;
+            };
+            self.changed |= count > 0 || lane.trim_journal(now, keep_ms);
+        }
+    }
+
+    /// When [`Self::trim`] will find something.
+    pub(super) fn next_trim(&self) -> Option<Millis> {
+        let keep_ms = self.keep_ms();
+        self.lanes
+            .values()
+            .filter_map(|lane| lane.next_trim(keep_ms))
+            .min()
+    }
+
+    /// Gives up acknowledged segments, the longest acknowledged first, until `bytes` more fit.
+    /// Only between commits.
+    pub(super) fn make_room(&mut self, bytes: u64) {
+        while self.budget().missing(bytes) > 0 {
+            let oldest = |lane: &Lane| {
+                let ledger = lane.segments.ledger(lane.segments_end());
+                let acked_at = ledger.first()?.acked_at?;
+                Some((acked_at, lane.name.clone()))
+            };
+            let Some((_, name)) = self.lanes.values().filter_map(oldest).min() else {
+                return;
+            };
+            let now = self.now();
+            if self.remove_segments(now, &name, 1).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Removes a lane's oldest segments. What the broker may name of them is durable before.
+    fn remove_segments(&mut self, now: Millis, name: &LaneName, count: usize) -> io::Result<()> {
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return Ok(());
+        };
+        let ledger = lane.segments.ledger(lane.segments_end());
+        let Some(end) = count.checked_sub(1).and_then(|last| ledger.get(last)) else {
+            return Ok(());
+        };
+        // A damaged one cannot say; the declared loss in its place is remembered instead.
+        if let Ok(Some(batch)) = lane.segments.last_below(&mut self.reader, end.end) {
+            lane.remember(&batch);
+        }
+        self.store_frame(now).map_err(io::Error::other)?;
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return Ok(());
+        };
+        self.changed = true;
+        lane.segments.remove_oldest(&mut self.reader, count)
+    }
+
+    fn keep_ms(&self) -> i64 {
+        if cfg!(hw_fault = "delete_before_ack") {
+            0
+        } else {
+            millis(self.options.keep_acked)
+        }
+    }
+}
+
+impl Lane {
+    /// Drops small batches and losses past their grace period. They come back with a crash before
+    /// the next checkpoint, which does no harm: the broker says that it has them.
+    fn trim_journal(&mut self, now: Millis, keep_ms: i64) -> bool {
+        let is_over = |at: Option<Millis>| at.is_some_and(|at| now.since(at) >= keep_ms);
+        let mut changed = false;
+        // Losses lie anywhere, and a segment that is still there may be in their range.
+        while let Some(loss) = self.losses.first()
+            && is_over(loss.acked_at)
+            && self
+                .segments
+                .first()
+                .is_none_or(|first| first >= loss.batch.next)
+        {
+            let loss = self.losses.remove(0);
+            self.remember(&loss.batch);
+            changed = true;
+        }
+        while self.segments.first().is_none()
+            && let Some(entry) = self.small.front()
+            && is_over(entry.acked_at)
+            && let Some(entry) = self.small.pop_front()
+        {
+            self.remember(&entry.batch);
+            changed = true;
+        }
+        changed
+    }
+
+    fn next_trim(&self, keep_ms: i64) -> Option<Millis> {
+        let segment = next_expiry(&self.segments.ledger(self.segments_end()), keep_ms);
+        let first = self.segments.first();
+        let small = self.small.front().filter(|_| first.is_none());
+        let loss = self.losses.first();
+        let loss = loss.filter(|loss| first.is_none_or(|first| first >= loss.batch.next));
+        let journal = [small, loss]
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.acked_at);
+        journal.map(|at| at.plus(keep_ms)).chain(segment).min()
+    }
+}

@@ -1,0 +1,320 @@
+//! What the uplink asks: batches, acknowledgements, handshakes.
+
+use std::io;
+
+use bytes::Bytes;
+use headwater_agent_core::handshake::{Decision, Handshake, ResumeAnswer, View, decide};
+use headwater_agent_core::lane::{LaneName, SealedBatch};
+use headwater_agent_core::loss::Loss;
+use headwater_wire::batch::{Header, payload, records};
+use headwater_wire::uplink::{LossReason, LostRange, Position};
+
+use super::lane::Entry;
+use super::{Engine, Lane, shared};
+use crate::log::error::ReadError;
+use crate::log::segments::Reader;
+use crate::log::tail::{crc_of, range};
+
+impl Engine {
+    /// The batch or declared loss at `from`.
+    pub(in crate::log) fn next_batch(
+        &mut self,
+        name: &LaneName,
+        from: Position,
+    ) -> Result<Option<SealedBatch>, ReadError> {
+        let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
+        if from >= lane.sealed() {
+            return Ok(None);
+        }
+        let batch = match lane.in_memory(from) {
+            Some(batch) => Ok(Some(batch)),
+            None => {
+                let bytes = lane.segments.read(&mut self.reader, from);
+                bytes.map(|bytes| bytes.and_then(sealed))
+            }
+        };
+        let batch = match batch {
+            Ok(Some(batch)) => batch,
+            Ok(None) => self.declare_damaged(name, from)?,
+            Err(error) if is_damage(&error) => self.declare_damaged(name, from)?,
+            Err(error) => return Err(ReadError::Io(shared(error))),
+        };
+        #[cfg(hw_fault = "delete_before_ack")]
+        self.acknowledge(name, batch.next);
+        Ok(Some(batch))
+    }
+
+    /// The broker holds everything below `up_to`; what it says never goes back on a connection.
+    pub(in crate::log) fn acknowledge(&mut self, name: &LaneName, up_to: Position) {
+        let now = self.now();
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return;
+        };
+        let up_to = up_to.min(lane.sealed());
+        if up_to <= lane.acked {
+            return;
+        }
+        self.rates.acked_events.add(now, up_to.since(lane.acked));
+        lane.confirm_losses(up_to);
+        lane.acknowledge(now, up_to);
+        self.changed = true;
+    }
+
+    /// What the broker's answer to `resume` means, made durable as far as it has to be.
+    pub(in crate::log) fn handshake(
+        &mut self,
+        name: &LaneName,
+        answer: &ResumeAnswer,
+    ) -> Result<Handshake, ReadError> {
+        let now = self.now();
+        let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        let view = lane
+            .view(&mut self.reader, answer.next)
+            .map_err(|error| ReadError::Io(shared(error)))?;
+        let decision = decide(&view, answer);
+        if let Decision::Repair(fork) = decision {
+            self.alarm("fork", format!("{name}: {fork}"));
+            return Ok(Handshake::Fork(fork));
+        }
+        if lane.record.topic_id != Some(answer.topic_id) {
+            lane.record.topic_id = Some(answer.topic_id);
+            lane.is_dirty = true;
+        }
+        let loss = match decision {
+            Decision::Declare { from, to, reason } => Some(Loss {
+                range: LostRange { from, to },
+                reason,
+                ..UNKNOWN
+            }),
+            _ => lane.cut_loss(answer.next),
+        };
+        match loss {
+            Some(loss) => drop(self.declare(name, &loss)?),
+            None => drop(self.store_frame(now).map_err(ReadError::Io)?),
+        }
+        let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        lane.confirm_losses(answer.next);
+        lane.acknowledge(now, answer.next);
+        self.changed = true;
+        Ok(Handshake::Send(answer.next))
+    }
+
+    /// Declares the batch at `first` lost, reason `refused`.
+    pub(in crate::log) fn set_aside(
+        &mut self,
+        name: &LaneName,
+        first: Position,
+    ) -> Result<(), ReadError> {
+        let Some(batch) = self.next_batch(name, first)? else {
+            return Ok(());
+        };
+        let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
+        if lane.losses.iter().any(|loss| loss.batch == batch) {
+            return Ok(());
+        }
+        let range = LostRange {
+            from: batch.first,
+            to: batch.next,
+        };
+        let header = Header::parse(&batch.bytes).ok();
+        let loss = Loss {
+            range,
+            reason: LossReason::Refused,
+            first_ms: header.map(|header| header.base_timestamp),
+            last_ms: header.map(|header| header.max_timestamp),
+            crc: Some(crc_of(&batch.bytes)),
+        };
+        self.alarm(
+            "refused",
+            format!("{name}: the broker refused positions {range} for good"),
+        );
+        self.declare(name, &loss).map(drop)
+    }
+
+    /// What should lie at `from` cannot be read: it is declared lost up to what can.
+    fn declare_damaged(
+        &mut self,
+        name: &LaneName,
+        from: Position,
+    ) -> Result<SealedBatch, ReadError> {
+        let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
+        let behind = Position(from.0 + 1);
+        let journal = lane
+            .losses
+            .iter()
+            .chain(&lane.small)
+            .map(|entry| entry.batch.first);
+        let segment = lane.segments.first_from(&mut self.reader, behind);
+        let to = journal.chain(segment).filter(|first| *first > from).min();
+        let to = to.unwrap_or_else(|| lane.sealed());
+        let loss = Loss {
+            range: LostRange { from, to },
+            reason: LossReason::Damaged,
+            ..UNKNOWN
+        };
+        self.alarm(
+            "damaged",
+            format!("{name}: positions {} cannot be read", loss.range),
+        );
+        self.declare(name, &loss)
+    }
+
+    /// Makes a loss's batch, once, and makes it durable before anybody sends it.
+    pub(super) fn declare(
+        &mut self,
+        name: &LaneName,
+        loss: &Loss,
+    ) -> Result<SealedBatch, ReadError> {
+        let now = self.now();
+        let wall_ms = self.options.clock.wall_ms().max(0);
+        let device = &self.identity.device;
+        let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        let batch = loss
+            .batch(device, name, lane.record.generation, wall_ms)
+            .map_err(|error| ReadError::Io(shared(io::Error::other(error))))?;
+        let before = lane.losses.clone();
+        lane.put_loss(batch.clone());
+        lane.fresh_losses.push(batch.clone());
+        let stored = self.store_frame(now);
+        let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        lane.fresh_losses.clear();
+        if let Err(error) = stored {
+            lane.losses = before;
+            return Err(ReadError::Io(error));
+        }
+        self.changed = true;
+        Ok(batch)
+    }
+}
+
+/// Of a loss, what is only sometimes known.
+const UNKNOWN: Loss = Loss {
+    range: LostRange {
+        from: Position::ZERO,
+        to: Position::ZERO,
+    },
+    reason: LossReason::Damaged,
+    first_ms: None,
+    last_ms: None,
+    crc: None,
+};
+
+impl Lane {
+    /// The loss or small batch that begins at `from`: a loss lies in place of what was there.
+    fn in_memory(&self, from: Position) -> Option<SealedBatch> {
+        let entries = self.losses.iter().chain(&self.small);
+        entries
+            .map(|entry| &entry.batch)
+            .find(|batch| batch.first == from)
+            .cloned()
+    }
+
+    /// The lane as the decision wants it, for an answer that says `n`.
+    fn view(&self, reader: &mut Reader, n: Position) -> io::Result<View> {
+        let remembered = self.record.remembered.iter().filter(|(end, _)| *end == n);
+        let in_journal = self
+            .losses
+            .iter()
+            .chain(&self.small)
+            .map(|entry| &entry.batch);
+        let in_segment = unless_damaged(self.segments.last_below(reader, n))?;
+        let ends = in_journal
+            .chain(&in_segment)
+            .filter(|batch| batch.next == n);
+        let below: Vec<u32> = remembered
+            .map(|(_, crc)| *crc)
+            .chain(ends.map(|batch| crc_of(&batch.bytes)))
+            .collect();
+        let at_boundary = !below.is_empty()
+            || n == self.oldest()
+            || n == self.sealed()
+            || self.in_memory(n).is_some()
+            || unless_damaged(self.segments.read(reader, n))?.is_some();
+        Ok(View {
+            acked: self.acked,
+            oldest: self.oldest(),
+            sealed: self.sealed(),
+            below,
+            at_boundary,
+            topic_id: self.record.topic_id,
+        })
+    }
+
+    /// A declared loss of which the broker has the first part, after all.
+    fn cut_loss(&self, n: Position) -> Option<Loss> {
+        let is_cut = |entry: &&Entry| entry.batch.first < n && n < entry.batch.next;
+        let batch = &self.losses.iter().find(is_cut)?.batch;
+        let range = LostRange {
+            from: n,
+            to: batch.next,
+        };
+        Some(Loss {
+            range,
+            reason: LossText::of(&batch.bytes)?.reason()?,
+            ..UNKNOWN
+        })
+    }
+
+    /// Counts the losses that the broker has confirmed.
+    fn confirm_losses(&mut self, up_to: Position) {
+        for loss in &mut self.losses {
+            if loss.batch.next <= up_to && !std::mem::replace(&mut loss.is_counted, true) {
+                self.record.lost_events +=
+                    LossText::of(&loss.batch.bytes).map_or(0, |t| t.counted());
+                self.is_dirty = true;
+            }
+        }
+    }
+}
+
+/// What the value of a loss record says.
+#[derive(serde::Deserialize)]
+struct LossText {
+    reason: String,
+    events: u64,
+}
+
+impl LossText {
+    fn of(batch: &[u8]) -> Option<Self> {
+        let header = Header::parse_exact(batch).ok()?;
+        let record = records(&header, payload(&header, batch)).next()?.ok()?;
+        serde_json::from_slice(record.value?).ok()
+    }
+
+    fn reason(&self) -> Option<LossReason> {
+        self.reason.parse().ok()
+    }
+
+    fn counted(&self) -> u64 {
+        let counts = self
+            .reason()
+            .is_some_and(|reason| Loss { reason, ..UNKNOWN }.counts());
+        if counts { self.events } else { 0 }
+    }
+}
+
+fn sealed(bytes: Bytes) -> Option<SealedBatch> {
+    let range = range(&bytes)?;
+    Some(SealedBatch {
+        first: range.first,
+        next: range.next,
+        bytes,
+    })
+}
+
+fn no_lane(name: &LaneName) -> ReadError {
+    ReadError::NoLane(name.to_string())
+}
+
+/// Whether an error says that bytes are gone, and not that the system is short of something.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    error.raw_os_error().is_none_or(|code| code == EIO) || error.kind() == io::ErrorKind::NotFound
+}
+
+fn unless_damaged<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match read {
+        Err(error) if is_damage(&error) => Ok(None),
+        read => read,
+    }
+}

@@ -1,0 +1,252 @@
+//! One segment: a redb database whose keys are positions and whose values are batches.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_agent_core::lane::{LaneName, SealedBatch};
+use headwater_wire::uplink::Position;
+use redb::{
+    Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend,
+    TableDefinition, TableError, WriteTransaction,
+};
+
+use crate::log::device::LogId;
+use crate::log::disk::DiskFile;
+use crate::log::space::Meter;
+use crate::log::tail::range;
+
+/// First position of a batch to the batch.
+const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
+/// What the segment is: `format`, `log`, `lane`.
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const FORMAT: u16 = 1;
+
+/// Values of one commit stay in memory until it is done; a smaller cache writes them twice.
+const CACHE_BYTES: usize = 1 << 20;
+/// Enough for the tree and a value.
+const READ_CACHE_BYTES: usize = 256 << 10;
+
+/// An open segment.
+pub(super) enum Db {
+    Writer(Database),
+    Reader(ReadOnlyDatabase),
+}
+
+impl Db {
+    /// Opens a segment for writing; an empty file becomes one.
+    pub(super) fn open(file: Arc<dyn DiskFile>, meter: Meter) -> io::Result<Self> {
+        guarded(|| {
+            let backend = Backend { file, meter };
+            let database = Builder::new()
+                .set_cache_size(CACHE_BYTES)
+                .create_with_backend(backend);
+            database.map(Self::Writer).map_err(failed)
+        })
+    }
+
+    /// Opens a segment that nobody writes to any more.
+    pub(super) fn open_read_only(file: Arc<dyn DiskFile>, meter: Meter) -> io::Result<Self> {
+        let reader = guarded(|| {
+            let backend = Backend {
+                file: file.clone(),
+                meter: meter.clone(),
+            };
+            let mut builder = Builder::new();
+            builder.set_cache_size(READ_CACHE_BYTES);
+            builder
+                .open_read_only_with_backend(backend)
+                .map(Self::Reader)
+                .map_err(failed)
+        });
+        // One that was not closed has to be repaired first.
+        reader.or_else(|_| Self::open(file, meter))
+    }
+
+    /// Adds batches, and what the segment is if it is new; durable when this returns. After an
+    /// error the segment must not be written to again.
+    pub(super) fn commit(
+        &self,
+        new: Option<(&LogId, &LaneName)>,
+        batches: &[SealedBatch],
+    ) -> io::Result<()> {
+        let Self::Writer(database) = self else {
+            return Err(io::Error::other("the segment is open for reading only"));
+        };
+        guarded(|| {
+            let write = begin(database)?;
+            if let Some((log_id, lane)) = new {
+                put_meta(&write, log_id, lane)?;
+            }
+            {
+                let mut table = write.open_table(BATCHES).map_err(failed)?;
+                for batch in batches {
+                    table.insert(batch.first.0, &*batch.bytes).map_err(failed)?;
+                }
+            }
+            write.commit().map_err(failed)
+        })
+    }
+
+    /// The batch that begins at `first`.
+    pub(super) fn batch(&self, first: Position) -> io::Result<Option<Bytes>> {
+        guarded(|| {
+            let read = self.begin_read()?;
+            let Some(table) = open_batches(&read)? else {
+                return Ok(None);
+            };
+            let value = table.get(first.0).map_err(failed)?;
+            Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
+        })
+    }
+
+    /// The last batch that begins below `end`.
+    pub(super) fn last_below(&self, end: Position) -> io::Result<Option<SealedBatch>> {
+        guarded(|| {
+            let read = self.begin_read()?;
+            let Some(table) = open_batches(&read)? else {
+                return Ok(None);
+            };
+            let last = table.range(..end.0).map_err(failed)?.next_back();
+            let Some(entry) = last.transpose().map_err(failed)? else {
+                return Ok(None);
+            };
+            let bytes = Bytes::copy_from_slice(entry.1.value());
+            Ok(range(&bytes).map(|range| SealedBatch {
+                first: range.first,
+                next: range.next,
+                bytes,
+            }))
+        })
+    }
+
+    /// Where the first batch begins that begins at or behind `from`.
+    pub(super) fn first_from(&self, from: Position) -> io::Result<Option<Position>> {
+        guarded(|| {
+            let read = self.begin_read()?;
+            let Some(table) = open_batches(&read)? else {
+                return Ok(None);
+            };
+            let first = table.range(from.0..).map_err(failed)?.next();
+            let entry = first.transpose().map_err(failed)?;
+            Ok(entry.map(|entry| Position(entry.0.value())))
+        })
+    }
+
+    /// Finishes writing, so that the segment can be opened for reading alone.
+    pub(super) fn close(self) {
+        // A failure here leaves the segment to be repaired when it is opened; nothing is lost.
+        let closed = guarded(|| match self {
+            Self::Writer(database) => database.close().map_err(failed),
+            Self::Reader(database) => database.close().map_err(failed),
+        });
+        if let Err(error) = closed {
+            tracing::debug!(%error, "Segment was not closed in order");
+        }
+    }
+
+    fn begin_read(&self) -> io::Result<ReadTransaction> {
+        match self {
+            Self::Writer(database) => database.begin_read().map_err(failed),
+            Self::Reader(database) => database.begin_read().map_err(failed),
+        }
+    }
+}
+
+fn begin(database: &Database) -> io::Result<WriteTransaction> {
+    #[cfg_attr(
+        not(hw_fault = "no_sync"),
+        expect(unused_mut, reason = "changed by the fault only")
+    )]
+    let mut write = database.begin_write().map_err(failed)?;
+    #[cfg(hw_fault = "no_sync")]
+    write
+        .set_durability(redb::Durability::None)
+        .map_err(io::Error::other)?;
+    Ok(write)
+}
+
+fn put_meta(write: &WriteTransaction, log_id: &LogId, lane: &LaneName) -> io::Result<()> {
+    let mut meta = write.open_table(META).map_err(failed)?;
+    let lane = lane.to_string();
+    let format = FORMAT.to_le_bytes();
+    let entries: [(&str, &[u8]); 3] = [
+        ("format", &format),
+        ("log", log_id),
+        ("lane", lane.as_bytes()),
+    ];
+    for (name, value) in entries {
+        meta.insert(name, value).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn open_batches(
+    read: &ReadTransaction,
+) -> io::Result<Option<redb::ReadOnlyTable<u64, &'static [u8]>>> {
+    match read.open_table(BATCHES) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// redb panics on some files that were changed behind its back: for us that is damage like any
+/// other.
+fn guarded<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "segment is damaged",
+        ))
+    })
+}
+
+fn failed(error: impl Into<redb::Error>) -> io::Error {
+    match error.into() {
+        redb::Error::Io(error) => error,
+        redb::Error::Corrupted(what) => io::Error::new(io::ErrorKind::InvalidData, what),
+        error => io::Error::other(error),
+    }
+}
+
+/// The waist of [`DiskFile`] as redb wants it.
+#[derive(Debug)]
+struct Backend {
+    file: Arc<dyn DiskFile>,
+    meter: Meter,
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.file.bytes()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_at(offset, out)
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.file.set_bytes(bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.meter.add(bytes.len());
+        self.file.write_at(offset, bytes)
+    }
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Writer(_) => "Db::Writer",
+            Self::Reader(_) => "Db::Reader",
+        })
+    }
+}

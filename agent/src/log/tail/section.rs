@@ -1,0 +1,233 @@
+//! What is in a frame: sections, each of one lane.
+
+use bytes::Bytes;
+use headwater_agent_core::handshake::TopicId;
+use headwater_agent_core::lane::LaneName;
+use headwater_wire::batch::{Header, check_crc};
+use headwater_wire::uplink::{BatchRange, Position, check_lane, check_stream, loss_range};
+
+const NAMES_AT: usize = 8;
+const STATE: u8 = 1;
+const EVENTS: u8 = 2;
+const SEALED: u8 = 3;
+const LOSS: u8 = 4;
+const NO_GENERATION: u32 = u32::MAX;
+const STATE_FIXED_BYTES: usize = 4 + 4 + 16 + 8 + 8 + 8 + 8 + 2;
+
+/// The most remembered entries of a lane: the last two that were trimmed, and a loss for each.
+pub(in crate::log) const REMEMBERED_MAX: usize = 4;
+
+/// What a lane is beside its batches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::log) struct LaneRecord {
+    pub(in crate::log) generation: u32,
+    pub(in crate::log) predecessor: Option<u32>,
+    pub(in crate::log) topic_id: Option<TopicId>,
+    /// Position of the first record that is not sealed, present or not.
+    pub(in crate::log) open_first: Position,
+    /// Events whose loss the broker confirmed.
+    pub(in crate::log) lost_events: u64,
+    /// Segments up to this serial count below `fence_at` only: a commit to them failed.
+    pub(in crate::log) fence_serial: u64,
+    pub(in crate::log) fence_at: Position,
+    /// End and CRC of the last entries that were trimmed, oldest first.
+    pub(in crate::log) remembered: Vec<(Position, u32)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::log) enum Section {
+    /// The lane as it is now.
+    State(LaneName, LaneRecord),
+    /// Open records: a batch that carries their positions, and is never sent.
+    Events(LaneName, Bytes),
+    /// A small batch, sealed.
+    Sealed(LaneName, Bytes),
+    /// A declared loss, in place of whatever lay in its range.
+    Loss(LaneName, Bytes),
+}
+
+impl Section {
+    pub(in crate::log) fn encode_into(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::State(lane, record) => put(out, STATE, lane, &encode_record(record)),
+            Self::Events(lane, batch) => put(out, EVENTS, lane, batch),
+            Self::Sealed(lane, batch) => put(out, SEALED, lane, batch),
+            Self::Loss(lane, batch) => put(out, LOSS, lane, batch),
+        }
+    }
+
+    /// The next section of `body`; `None` if what follows is none.
+    pub(in crate::log) fn decode(body: &mut Bytes) -> Option<Self> {
+        let head = body.first_chunk::<NAMES_AT>()?;
+        let [kind, stream_bytes, lane_bytes, _, bytes @ ..] = *head;
+        let lane_at = NAMES_AT + usize::from(stream_bytes);
+        let content_at = lane_at + usize::from(lane_bytes);
+        let content_bytes = usize::try_from(u32::from_le_bytes(bytes)).ok()?;
+        let end = content_at.checked_add(content_bytes)?;
+        let stream = std::str::from_utf8(body.get(NAMES_AT..lane_at)?).ok()?;
+        let lane = std::str::from_utf8(body.get(lane_at..content_at)?).ok()?;
+        check_stream(stream).ok()?;
+        check_lane(lane).ok()?;
+        let lane = LaneName::new(stream, lane);
+        if end > body.len() {
+            return None;
+        }
+        let mut section = body.split_to(end);
+        let content = section.split_off(content_at);
+        match kind {
+            STATE => Some(Self::State(lane, decode_record(&content)?)),
+            EVENTS => range(&content).map(|_| Self::Events(lane, content)),
+            SEALED => range(&content).map(|_| Self::Sealed(lane, content)),
+            LOSS => lost(&content).map(|_| Self::Loss(lane, content)),
+            _ => None,
+        }
+    }
+}
+
+/// Positions of a batch of ours, if its CRC is right.
+pub(in crate::log) fn range(batch: &[u8]) -> Option<BatchRange> {
+    let header = Header::parse_exact(batch).ok()?;
+    check_crc(batch, &header).ok()?;
+    BatchRange::of(&header)
+}
+
+/// Positions that a loss batch of ours declares, if its CRC is right.
+pub(in crate::log) fn lost(batch: &[u8]) -> Option<BatchRange> {
+    range(batch)?;
+    let header = Header::parse_exact(batch).ok()?;
+    let lost = loss_range(&header, headwater_wire::batch::payload(&header, batch))?;
+    Some(BatchRange {
+        first: lost.from,
+        next: lost.to,
+    })
+}
+
+/// CRC that identifies a batch.
+pub(in crate::log) fn crc_of(batch: &[u8]) -> u32 {
+    Header::parse(batch).map_or(0, |header| header.crc)
+}
+
+fn put(out: &mut Vec<u8>, kind: u8, lane: &LaneName, content: &[u8]) {
+    let [stream_bytes, lane_bytes] = [&lane.stream, &lane.lane]
+        .map(|name| u8::try_from(name.len()).expect("checked names are shorter than 256 bytes"));
+    out.extend_from_slice(&[kind, stream_bytes, lane_bytes, 0]);
+    let bytes = u32::try_from(content.len()).expect("a section is smaller than its file");
+    out.extend_from_slice(&bytes.to_le_bytes());
+    out.extend_from_slice(lane.stream.as_bytes());
+    out.extend_from_slice(lane.lane.as_bytes());
+    out.extend_from_slice(content);
+}
+
+fn encode_record(record: &LaneRecord) -> Vec<u8> {
+    let mut out = Vec::with_capacity(STATE_FIXED_BYTES + 12 * record.remembered.len());
+    out.extend_from_slice(&record.generation.to_le_bytes());
+    out.extend_from_slice(&record.predecessor.unwrap_or(NO_GENERATION).to_le_bytes());
+    out.extend_from_slice(&record.topic_id.map_or([0; 16], |id| id.0));
+    for number in [
+        record.open_first.0,
+        record.lost_events,
+        record.fence_serial,
+        record.fence_at.0,
+    ] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    let remembered = &record.remembered;
+    let remembered = &remembered[remembered.len().saturating_sub(REMEMBERED_MAX)..];
+    let count = u16::try_from(remembered.len()).unwrap_or(0);
+    out.extend_from_slice(&count.to_le_bytes());
+    for (end, crc) in remembered {
+        out.extend_from_slice(&end.0.to_le_bytes());
+        out.extend_from_slice(&crc.to_le_bytes());
+    }
+    out
+}
+
+fn decode_record(content: &[u8]) -> Option<LaneRecord> {
+    let mut rest = content;
+    let generation = u32::from_le_bytes(take(&mut rest)?);
+    let predecessor = u32::from_le_bytes(take(&mut rest)?);
+    let topic_id: [u8; 16] = take(&mut rest)?;
+    let [open_first, lost_events, fence_serial, fence_at] = [
+        take(&mut rest)?,
+        take(&mut rest)?,
+        take(&mut rest)?,
+        take(&mut rest)?,
+    ]
+    .map(u64::from_le_bytes);
+    let count = u16::from_le_bytes(take(&mut rest)?);
+    let mut remembered = Vec::new();
+    for _ in 0..count {
+        let end = Position(u64::from_le_bytes(take(&mut rest)?));
+        remembered.push((end, u32::from_le_bytes(take(&mut rest)?)));
+    }
+    Some(LaneRecord {
+        generation,
+        predecessor: (predecessor != NO_GENERATION).then_some(predecessor),
+        topic_id: (topic_id != [0; 16]).then_some(TopicId(topic_id)),
+        open_first: Position(open_first),
+        lost_events,
+        fence_serial,
+        fence_at: Position(fence_at),
+        remembered,
+    })
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record() -> impl Strategy<Value = LaneRecord> {
+        let numbers = (
+            any::<u32>(),
+            proptest::option::of(0..u32::MAX),
+            any::<[u64; 4]>(),
+        );
+        let topic_id =
+            proptest::option::of(any::<[u8; 16]>().prop_filter("zero", |id| *id != [0; 16]));
+        let remembered =
+            proptest::collection::vec((any::<u64>(), any::<u32>()), 0..=REMEMBERED_MAX);
+        (numbers, topic_id, remembered).prop_map(
+            |((generation, predecessor, numbers), topic_id, list)| LaneRecord {
+                generation,
+                predecessor,
+                topic_id: topic_id.map(TopicId),
+                open_first: Position(numbers[0]),
+                lost_events: numbers[1],
+                fence_serial: numbers[2],
+                fence_at: Position(numbers[3]),
+                remembered: list
+                    .into_iter()
+                    .map(|(end, crc)| (Position(end), crc))
+                    .collect(),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn state_round_trips(record in record()) {
+            let section = Section::State(LaneName::new("events", "live-2"), record);
+            let mut bytes = Vec::new();
+            section.encode_into(&mut bytes);
+            section.encode_into(&mut bytes);
+            let mut body = Bytes::from(bytes);
+            prop_assert_eq!(Section::decode(&mut body), Some(section.clone()));
+            prop_assert_eq!(Section::decode(&mut body), Some(section));
+            prop_assert!(body.is_empty());
+        }
+
+        #[test]
+        fn anything_is_read_without_a_panic(bytes: Vec<u8>) {
+            let mut body = Bytes::from(bytes);
+            while Section::decode(&mut body).is_some() {}
+        }
+    }
+}
