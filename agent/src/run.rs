@@ -107,11 +107,11 @@ async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError>
     let settings = |error: &dyn std::fmt::Display| RunError::Settings(error.to_string());
     let names = names(&config).map_err(|error| settings(&error))?;
     let device = names.device().map_err(|error| settings(&error))?;
+    // Client id and status name this process by the same digits.
     let boot = crate::status::boot_id();
-    // The status names this process by the same digits as the client id does.
     let (log, dir) = open_log(&config, device).await?;
     let contradiction = names.contradiction(log.device());
-    let mut options =
+    let options =
         uplink::Options::new(&config, log.device(), &boot).map_err(|error| settings(&error))?;
     if options
         .urls
@@ -120,7 +120,6 @@ async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError>
     {
         uplink::check_tls(&options.files).map_err(|error| settings(&error))?;
     }
-    options.client_id = format!("{}~{boot}", log.device());
     tracing::info!(device = log.device(), dir = %dir.display(), "The log is open");
 
     let link = Link::new();
@@ -215,13 +214,11 @@ pub fn data_dir(configured: Option<&Path>) -> PathBuf {
     fallback
 }
 
+/// Whether the log could be made or continued there; makes nothing.
 fn is_writable(dir: &Path) -> bool {
-    std::fs::create_dir_all(dir).is_ok()
-        && rustix::fs::access(
-            dir,
-            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-        )
-        .is_ok()
+    let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let there = dir.ancestors().find(|ancestor| ancestor.exists());
+    there.is_some_and(|there| there.is_dir() && rustix::fs::access(there, wanted).is_ok())
 }
 
 async fn drain(tasks: &mut JoinSet<()>) {

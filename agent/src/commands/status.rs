@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{DONE, FAILED, fail};
 use crate::config::Config;
+use crate::{log, run};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// A status is some KiB; whatever answers there may be no agent.
@@ -16,6 +17,7 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Prints the status; exit code 1 if no agent answers.
 pub(super) fn status(config: &Config, json: bool) -> u8 {
     match fetch(&config.http) {
+        Ok((_, status)) if let Some(error) = other_agent(config, &status) => fail(&error, FAILED),
         Ok((text, status)) => {
             print(&if json { text } else { summary(&status) });
             DONE
@@ -25,6 +27,20 @@ pub(super) fn status(config: &Config, json: bool) -> u8 {
             FAILED,
         ),
     }
+}
+
+/// An agent answers, but not the one whose log lies in this data directory.
+fn other_agent(config: &Config, status: &Value) -> Option<String> {
+    let dir = run::data_dir(config.data_dir.as_deref());
+    let device = log::device_of(&dir).ok().flatten()?;
+    (status["device"].as_str() != Some(&device)).then(|| {
+        format!(
+            "The agent on http://{} is device {}, the log in {} belongs to \"{device}\"",
+            config.http,
+            status["device"],
+            dir.display()
+        )
+    })
 }
 
 fn fetch(address: &str) -> io::Result<(String, Value)> {

@@ -128,7 +128,8 @@ async fn attempt(
     }
 }
 
-async fn connect(
+/// Tries one candidate; why it failed, in plain words.
+pub(super) async fn connect(
     options: &Options,
     candidate: &Candidate,
 ) -> Result<(AsyncClient, EventLoop, ConnAck), String> {

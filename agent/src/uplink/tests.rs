@@ -1,6 +1,7 @@
 //! The uplink against a broker that misbehaves by a seed.
 
 mod broker;
+mod tls;
 
 use std::time::Duration;
 

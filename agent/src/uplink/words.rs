@@ -219,12 +219,14 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
-        let inner = error
+        // What these two wrap they do not give as their source.
+        let io = error
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref);
-        current = match inner {
-            Some(inner) => Some(inner),
-            None => error.source(),
+        current = match (io, error.downcast_ref::<StateError>()) {
+            (Some(inner), _) => Some(inner),
+            (None, Some(StateError::Deserialization(inner))) => Some(inner),
+            (None, _) => error.source(),
         };
     }
     None

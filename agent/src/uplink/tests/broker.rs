@@ -11,9 +11,13 @@ use headwater_mqtt::{
 };
 use headwater_wire::batch::{Codec, Decompressor, Header, check_crc, payload, records};
 use headwater_wire::uplink::{BatchRange, Topic};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 const V5: Version = Version::V5;
 
@@ -73,7 +77,7 @@ struct State {
     counts: Counts,
     random: Option<u64>,
     /// Frozen connections stay open.
-    frozen: Vec<TcpStream>,
+    frozen: Vec<Box<dyn Stream>>,
     connections: u64,
 }
 
@@ -96,6 +100,15 @@ enum Act {
 
 impl Broker {
     pub(super) async fn start(script: Script) -> Self {
+        Self::listen(script, None).await
+    }
+
+    /// As [`Self::start`], over TLS.
+    pub(super) async fn start_tls(config: rustls::ServerConfig) -> Self {
+        Self::listen(Script::good(), Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn listen(script: Script, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -113,7 +126,17 @@ impl Broker {
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(Arc::clone(&shared), socket));
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
+                tokio::spawn(async move {
+                    let socket: Box<dyn Stream> = match tls {
+                        None => Box::new(socket),
+                        Some(tls) => match tls.accept(socket).await {
+                            Ok(socket) => Box::new(socket),
+                            Err(_) => return,
+                        },
+                    };
+                    serve(shared, socket).await;
+                });
             }
         });
         broker
@@ -121,6 +144,10 @@ impl Broker {
 
     pub(super) fn url(&self) -> String {
         format!("mqtt://{}", self.address)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     pub(super) async fn has(&self, stream: &str, count: usize) {
@@ -144,7 +171,7 @@ impl Broker {
     }
 }
 
-async fn serve(shared: Arc<Shared>, mut socket: TcpStream) {
+async fn serve(shared: Arc<Shared>, mut socket: Box<dyn Stream>) {
     let connection = {
         let mut state = shared.state.lock().unwrap();
         state.connections += 1;

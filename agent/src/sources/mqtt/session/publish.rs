@@ -12,6 +12,9 @@ use crate::sources::mqtt::budget::Held;
 use crate::sources::mqtt::hub::Publication;
 use crate::sources::mqtt::record;
 
+/// What an event takes in memory beside its own bytes: names and lists of its headers.
+const EVENT_OVERHEAD_BYTES: usize = 512;
+
 /// What the publishes of one read become.
 #[derive(Default)]
 pub(super) struct Gather {
@@ -71,7 +74,7 @@ impl Session {
     }
 
     fn take(&mut self, publish: &Publish<'_>, event: Event, payload: Bytes) {
-        self.gather.bytes += event.bytes();
+        self.gather.bytes += event.bytes() + EVENT_OVERHEAD_BYTES;
         self.gather.events.push(event);
         if let Some(packet_id) = publish.packet_id {
             self.gather.answers.push(Answer {
