@@ -43,6 +43,18 @@ pub fn is_shared(filter: &str) -> bool {
     filter.starts_with("$share/")
 }
 
+/// A string: UTF-8 (which excludes surrogates, MQTT-1.5.4-1) without U+0000 (MQTT-1.5.4-2).
+///
+/// # Errors
+/// Malformed.
+pub fn text(bytes: &[u8]) -> Result<&str, Bad> {
+    let text = str::from_utf8(bytes).map_err(|_| NOT_UTF8)?;
+    if bytes.contains(&0) {
+        return Err(ZERO);
+    }
+    Ok(text)
+}
+
 fn shared_filter(shared: &str) -> Result<&str, Bad> {
     match shared.split_once('/') {
         Some((name, rest)) if !name.is_empty() && !name.contains(['+', '#']) => Ok(rest),
@@ -55,15 +67,6 @@ const fn invalid(why: &'static str) -> Bad {
         reason: Reason::TOPIC_FILTER_INVALID,
         why,
     }
-}
-
-/// A string: UTF-8 (which excludes surrogates, MQTT-1.5.4-1) without U+0000 (MQTT-1.5.4-2).
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, Bad> {
-    let text = str::from_utf8(bytes).map_err(|_| NOT_UTF8)?;
-    if bytes.contains(&0) {
-        return Err(ZERO);
-    }
-    Ok(text)
 }
 
 /// A topic name that may be empty, as beside a topic alias.

@@ -1,0 +1,276 @@
+//! One core of the door: a thread with a current-thread runtime, and what its connections share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use headwater_broker_core::Catalog;
+use headwater_mqtt::Reason;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinSet, spawn_local};
+
+use super::connection::{self, CONNECT_TIME_MAX, Connection, End};
+use super::fanout::Fanout;
+use super::io::Io;
+use super::publish;
+use super::registry::Registry;
+use super::table::Table;
+use super::uplink::Checker;
+use super::waiting::Waiting;
+use crate::backend::Inbox;
+use crate::door::{Door, Listener};
+use crate::metrics::DoorName;
+
+/// Bytes that one read takes.
+const READ_BYTES: usize = 64 << 10;
+/// No client of a core is read while so many of its bytes wait for a commit, until half are left.
+const UNCOMMITTED_BYTES_MAX: usize = 16 << 20;
+/// How often silent connections are looked for.
+const TICK: Duration = Duration::from_millis(500);
+/// Pause after a connection could not be accepted, mostly for want of file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time for outstanding answers when the broker stops.
+const ANSWERS_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// What the tasks of one core share. They run on one thread, so that a borrow lasts at most until
+/// the next await.
+pub(super) struct Core {
+    pub(super) door: Door,
+    pub(super) registry: Arc<Registry>,
+    pub(super) inbox: Arc<Inbox>,
+    /// What was just read.
+    pub(super) raw: RefCell<Box<[u8]>>,
+    /// What TLS made of it.
+    pub(super) plain: RefCell<BytesMut>,
+    pub(super) connections: RefCell<Table>,
+    pub(super) waiting: RefCell<Waiting<Rc<Connection>>>,
+    pub(super) checker: RefCell<Checker>,
+    pub(super) fanout: RefCell<Fanout>,
+    /// Connections to flush before the core waits again.
+    dirty: RefCell<Vec<Rc<Connection>>>,
+    tokens: Cell<u64>,
+    stalled: Cell<bool>,
+    stopping: Cell<bool>,
+}
+
+/// Runs a core until the door is told to stop and its connections have ended.
+pub(super) async fn run(core: Rc<Core>, listeners: Vec<(TcpListener, Listener)>) {
+    let mut tasks = JoinSet::new();
+    for (socket, listener) in listeners {
+        tasks.spawn_local(accept_all(Rc::clone(&core), socket, listener));
+    }
+    let woken = Rc::clone(&core);
+    let commits = spawn_local(async move {
+        loop {
+            woken.inbox.woken().await;
+            woken.follow_commits();
+        }
+    });
+    let ticked = Rc::clone(&core);
+    tasks.spawn_local(async move {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            ticked.close_silent(Instant::now());
+        }
+    });
+    core.door.stop.requested().await;
+    tasks.shutdown().await;
+    core.end().await;
+    commits.abort();
+}
+
+async fn accept_all(core: Rc<Core>, socket: TcpListener, listener: Listener) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, peer)) => core.open(stream, peer.ip(), &listener),
+            Err(error) => {
+                tracing::warn!("Cannot accept on {}: {error}", listener.name);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn new(door: Door, registry: Arc<Registry>) -> Self {
+        let inbox = door.backend.inbox();
+        let fanout = Fanout::new(&door.backend);
+        Self {
+            door,
+            registry,
+            inbox,
+            raw: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
+            plain: RefCell::default(),
+            connections: RefCell::default(),
+            waiting: RefCell::default(),
+            checker: RefCell::default(),
+            fanout: RefCell::new(fanout),
+            dirty: RefCell::default(),
+            tokens: Cell::new(0),
+            stalled: Cell::new(false),
+            stopping: Cell::new(false),
+        }
+    }
+
+    /// All streams.
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        self.door.backend.catalog()
+    }
+
+    /// A number for the next request to the journal.
+    pub(super) fn token(&self) -> u64 {
+        self.tokens.set(self.tokens.get() + 1);
+        self.tokens.get()
+    }
+
+    /// A client id for a client that brings none.
+    pub(super) fn client_id(&self) -> String {
+        let mut random = [0; 8];
+        // Without randomness the connection's own number still tells it from all others.
+        if getrandom::fill(&mut random).is_err() {
+            random = self.tokens.get().to_be_bytes();
+        }
+        format!("auto-{:016x}", u64::from_be_bytes(random))
+    }
+
+    /// Whether no client may be read for now.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.get() || self.stopping.get()
+    }
+
+    /// Takes notice of how many bytes wait for a commit.
+    pub(super) fn note_pressure(&self, uncommitted: usize) {
+        if uncommitted > UNCOMMITTED_BYTES_MAX {
+            self.stalled.set(true);
+        }
+    }
+
+    /// Has the connection flushed once everything else has been done.
+    pub(super) fn mark(&self, connection: &Rc<Connection>) {
+        if !connection.dirty.replace(true) {
+            self.dirty.borrow_mut().push(Rc::clone(connection));
+        }
+    }
+
+    /// Flushes what was marked.
+    pub(super) fn flush_marked(&self) {
+        for connection in self.dirty.take() {
+            connection.dirty.set(false);
+            connection.flush();
+        }
+    }
+
+    /// A commit has been made: answers that waited for it, then what subscribers get from it, then
+    /// one write for each connection that is concerned.
+    fn follow_commits(self: &Rc<Self>) {
+        self.release_answers();
+        self.follow_tail();
+        self.flush_marked();
+        if self.stalled.get() && self.inbox.bytes() <= UNCOMMITTED_BYTES_MAX / 2 {
+            self.stalled.set(false);
+            self.connections
+                .borrow()
+                .iter()
+                .for_each(|connection| connection.wake());
+        }
+    }
+
+    fn open(self: &Rc<Self>, stream: TcpStream, peer: std::net::IpAddr, listener: &Listener) {
+        let Some(place) = self.door.limits.enter(DoorName::Mqtt) else {
+            tracing::debug!("Connection of {peer} refused: limits.connections is reached");
+            return;
+        };
+        let tls = listener
+            .tls
+            .as_ref()
+            .map(|tls| rustls::ServerConnection::new(Arc::clone(tls.acceptor().config())));
+        let tls = match tls.transpose() {
+            Ok(tls) => tls,
+            Err(error) => {
+                tracing::warn!("Cannot begin TLS: {error}");
+                return;
+            }
+        };
+        // Without it small answers wait for the client's acknowledgement; the rest works the same.
+        drop(stream.set_nodelay(true));
+        let (reading, writing) = stream.into_split();
+        let memory = self.door.limits.reserve();
+        let holder = self.registry.connection();
+        let io = Io::new(writing, tls);
+        let connection = Rc::new(Connection::new(holder, peer, io, place, memory));
+        self.connections.borrow_mut().insert(&connection);
+        spawn_local(connection::run(Rc::clone(self), connection, reading));
+    }
+
+    /// Takes a connection that has ended out of everything, and publishes its will.
+    pub(super) fn leave(&self, connection: &Rc<Connection>) {
+        self.connections.borrow_mut().remove(connection);
+        let mut state = connection.state.borrow_mut();
+        self.fanout
+            .borrow_mut()
+            .forget(connection, &mut state.subscriptions);
+        if let Some(session) = &state.session {
+            self.registry.leave(&session.client_id, &connection.holder);
+            if session.agent.is_some() {
+                self.inbox.lock().closed(connection.holder.number);
+            }
+        }
+        publish::publish_will(self, &mut state);
+        connection.room.notify_one();
+    }
+
+    /// Ends connections that have not been heard of for too long.
+    fn close_silent(&self, now: Instant) {
+        let connections = self.connections.borrow();
+        for connection in connections.iter() {
+            let silence = now.saturating_duration_since(connection.heard.get());
+            let session_silence_max = {
+                let state = connection.state.borrow();
+                // One that the broker does not read cannot be heard of.
+                if state.stalled {
+                    continue;
+                }
+                state.session.as_ref().map(|session| session.silence_max)
+            };
+            match session_silence_max {
+                None if silence > CONNECT_TIME_MAX => connection.close(End::Gone),
+                Some(Some(max)) if silence > max => {
+                    connection.close(End::Because(Reason::KEEP_ALIVE_TIMEOUT));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers what was taken, then ends every connection.
+    async fn end(self: &Rc<Self>) {
+        self.stopping.set(true);
+        self.wake_all();
+        let answered = async {
+            while !self.waiting.borrow().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        drop(tokio::time::timeout(ANSWERS_TIME_MAX, answered).await);
+        self.connections
+            .borrow()
+            .iter()
+            .for_each(|connection| connection.close(End::Stopping));
+        let gone = async {
+            while !self.connections.borrow().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        drop(tokio::time::timeout(ANSWERS_TIME_MAX, gone).await);
+    }
+
+    fn wake_all(&self) {
+        self.connections
+            .borrow()
+            .iter()
+            .for_each(|connection| connection.wake());
+    }
+}

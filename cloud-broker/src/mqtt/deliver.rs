@@ -1,0 +1,78 @@
+//! One record to one client.
+
+use bytes::Bytes;
+use headwater_mqtt::{Id, PropertyBuf, PublishHead, Qos, Value, Version};
+
+use super::connection::{OUT_BYTES_MAX, State};
+use super::record::Delivery;
+use super::subscribe::Grant;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// It will be sent.
+    Done,
+    /// The client does not want it, or said that it takes no packet of that size.
+    NotWanted,
+    /// The client takes nothing more now.
+    Full,
+}
+
+impl State {
+    /// Puts a record at the end of what is to be sent. `shared` are its properties; its payload is
+    /// a part of `whole`.
+    pub(super) fn deliver(
+        &mut self,
+        delivery: &Delivery<'_>,
+        grant: &Grant,
+        shared: &PropertyBuf,
+        whole: Option<&Bytes>,
+    ) -> Delivered {
+        let (Some(session), true) = (&mut self.session, grant.wanted) else {
+            return Delivered::NotWanted;
+        };
+        let mut own = PropertyBuf::new();
+        for id in &grant.ids {
+            let pushed = own.push(Id::SubscriptionId, Value::Var(*id));
+            debug_assert!(pushed.is_ok(), "a number fits");
+        }
+        let mut head = PublishHead {
+            dup: false,
+            qos: grant.qos,
+            retain: grant.retain,
+            topic: delivery.topic,
+            packet_id: (grant.qos > Qos::AtMostOnce).then_some(1),
+            properties: [own.view(), shared.view()],
+            payload_bytes: delivery.payload.len(),
+        };
+        let version = session.version;
+        // MQTT-3.1.2-25: what is too large for the client is dropped, as if it had been sent.
+        if head.packet_bytes(version) > session.packet_bytes_max.min(PACKET_BYTES_MAX) {
+            return Delivered::NotWanted;
+        }
+        if self.out.bytes() >= OUT_BYTES_MAX {
+            return Delivered::Full;
+        }
+        if grant.qos > Qos::AtMostOnce {
+            match session.in_flight.begin() {
+                Some(id) => head.packet_id = Some(id),
+                None => return Delivered::Full,
+            }
+        }
+        let written = self.out.append(|out| head.encode(version, out));
+        debug_assert!(written.is_ok(), "the size was looked at");
+        match whole {
+            Some(whole) => self.out.push(whole, delivery.payload),
+            None => self
+                .out
+                .append(|out| out.extend_from_slice(delivery.payload)),
+        }
+        debug_assert!(
+            version == Version::V5 || grant.ids.is_empty(),
+            "ids are of version 5"
+        );
+        Delivered::Done
+    }
+}
+
+const PACKET_BYTES_MAX: usize = headwater_mqtt::PACKET_BYTES_MAX;

@@ -1,0 +1,255 @@
+//! Live delivery: follows the ring of recent commits, opens a batch only if somebody here may want
+//! it, and only once, and gives each record to the clients that asked for it.
+//!
+//! Nothing is queued for a client. What it cannot take now it reads from the log later ([`Lag`]):
+//! its place there is all that it costs meanwhile.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use headwater_broker_core::interest::Interest;
+use headwater_broker_core::{Catalog, PartitionId, Stream};
+use headwater_mqtt::PropertyBuf;
+
+use super::connection::Connection;
+use super::core::Core;
+use super::deliver::Delivered;
+use super::lag::{self, Lag};
+use super::opened::{Opened, Opener};
+use super::record::Delivery;
+use super::subscribe::{Grant, Subscription, Subscriptions};
+use crate::backend::{Backend, CommittedBatch, Tail, TailStep};
+
+/// A core's place in the log and its clients' subscriptions.
+#[derive(Debug)]
+pub(super) struct Fanout {
+    tail: Tail,
+    /// By partition: the offset behind the last record that was given out live.
+    next: Vec<i64>,
+    interest: Interest<u32, Subscription>,
+    opener: Opener,
+    /// Memory that is used again.
+    targets: Vec<(u32, Subscription)>,
+    grant: Grant,
+    properties: PropertyBuf,
+}
+
+impl Fanout {
+    /// At the end of the log as it is now.
+    pub(super) fn new(backend: &Backend) -> Self {
+        // In this order nothing falls between the two; what is in both is skipped by its offset.
+        let tail = backend.tail();
+        let mut fanout = Self {
+            tail,
+            next: Vec::new(),
+            interest: Interest::default(),
+            opener: Opener::default(),
+            targets: Vec::new(),
+            grant: Grant::default(),
+            properties: PropertyBuf::new(),
+        };
+        fanout.go_to_end(backend);
+        fanout
+    }
+
+    /// By partition: the offset from which on records are still to be given out live.
+    pub(super) fn positions(&self) -> Rc<[i64]> {
+        self.next.as_slice().into()
+    }
+
+    pub(super) fn next(&self) -> &[i64] {
+        &self.next
+    }
+
+    pub(super) fn insert(&mut self, filter: &str, index: u32, subscription: Subscription) {
+        self.interest.insert(filter, index, subscription);
+    }
+
+    pub(super) fn remove(&mut self, filter: &str, index: u32) {
+        self.interest.remove(filter, &index);
+    }
+
+    /// Takes out what a connection subscribed to.
+    pub(super) fn forget(&mut self, connection: &Connection, subscriptions: &mut Subscriptions) {
+        subscriptions.clear(self, connection.index.get());
+    }
+
+    /// Opens a batch if somebody here may want something of it.
+    pub(super) fn open(
+        &mut self,
+        partition: PartitionId,
+        bytes: &Bytes,
+        topics: &[u8],
+    ) -> Option<Rc<Opened>> {
+        self.interest
+            .may_match(topics)
+            .then(|| self.opener.open(partition, bytes))
+            .flatten()
+    }
+
+    fn go_to_end(&mut self, backend: &Backend) {
+        let count = backend.catalog().partitions();
+        self.next.resize(self.next.len().max(count), 0);
+        for (index, next) in self.next.iter_mut().enumerate() {
+            let partition = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
+            *next = (*next).max(backend.bounds(partition).end);
+        }
+    }
+}
+
+/// Whether records of this stream reach MQTT subscribers at all.
+pub(super) fn reaches_subscribers(stream: &Stream) -> bool {
+    !stream.internal && !stream.spec.filters.is_empty()
+}
+
+/// The stream of a partition, if its records reach subscribers.
+pub(super) fn stream_of(catalog: &Catalog, partition: PartitionId) -> Option<&Stream> {
+    let (id, _) = catalog.owner(partition)?;
+    let stream = catalog.by_id(&id)?;
+    reaches_subscribers(stream).then_some(&**stream)
+}
+
+impl Core {
+    /// Gives out what was committed since the last call.
+    pub(super) fn follow_tail(self: &Rc<Self>) {
+        let mut fanout = self.fanout.borrow_mut();
+        loop {
+            match fanout.tail.next() {
+                TailStep::Nothing => return,
+                TailStep::Commits(commits) => {
+                    let catalog = self.catalog();
+                    let now_ms = now_ms();
+                    for batch in commits.iter().flat_map(|commit| &commit.batches) {
+                        self.give_out(&mut fanout, &catalog, batch, now_ms);
+                    }
+                }
+                TailStep::Lagged => self.let_all_lag(&mut fanout),
+            }
+        }
+    }
+
+    /// The core itself was too slow for the ring: every subscriber reads the log up to its end.
+    fn let_all_lag(self: &Rc<Self>, fanout: &mut Fanout) {
+        for connection in self.connections.borrow().iter() {
+            let mut state = connection.state.borrow_mut();
+            if state.lag.is_none() && !state.subscriptions.is_empty() {
+                state.lag = Some(Lag::new(fanout.next.clone()));
+                lag::begin(self, connection);
+            }
+        }
+        fanout.go_to_end(&self.door.backend);
+    }
+
+    fn give_out(
+        self: &Rc<Self>,
+        fanout: &mut Fanout,
+        catalog: &Catalog,
+        batch: &CommittedBatch,
+        now_ms: i64,
+    ) {
+        let index = batch.partition.index();
+        if fanout.next.len() <= index {
+            fanout.next.resize(index + 1, 0);
+        }
+        let from = fanout.next[index];
+        if batch.last_offset < from {
+            return;
+        }
+        let stream = stream_of(catalog, batch.partition).filter(|_| !fanout.interest.is_empty());
+        if let Some(stream) = stream {
+            let opened = fanout.open(batch.partition, &batch.bytes, &batch.topics);
+            for (offset, record) in opened.iter().flat_map(|opened| opened.records(from)) {
+                let Some(delivery) = Delivery::of(record, batch.arrival_ms, now_ms) else {
+                    continue;
+                };
+                if belongs(catalog, stream, delivery.topic) {
+                    let whole = opened.as_ref().map(|opened| &opened.bytes);
+                    self.give_record(fanout, &delivery, (index, offset), whole);
+                }
+            }
+        }
+        fanout.next[index] = batch.last_offset + 1;
+    }
+
+    fn give_record(
+        self: &Rc<Self>,
+        fanout: &mut Fanout,
+        delivery: &Delivery<'_>,
+        at: (usize, i64),
+        whole: Option<&Bytes>,
+    ) {
+        let mut targets = std::mem::take(&mut fanout.targets);
+        fanout
+            .interest
+            .matches(delivery.topic, |index, subscription| {
+                targets.push((*index, subscription.clone()));
+            });
+        if !targets.is_empty() {
+            targets.sort_by_key(|(index, _)| *index);
+            delivery.write_properties(&mut fanout.properties);
+        }
+        for of_one in targets.chunk_by(|a, b| a.0 == b.0) {
+            self.give_to_one(fanout, delivery, at, whole, of_one);
+        }
+        targets.clear();
+        fanout.targets = targets;
+    }
+
+    fn give_to_one(
+        self: &Rc<Self>,
+        fanout: &mut Fanout,
+        delivery: &Delivery<'_>,
+        at: (usize, i64),
+        whole: Option<&Bytes>,
+        subscriptions: &[(u32, Subscription)],
+    ) {
+        let connections = self.connections.borrow();
+        let Some(connection) = subscriptions
+            .first()
+            .and_then(|(index, _)| connections.at(*index))
+        else {
+            return;
+        };
+        let mut state = connection.state.borrow_mut();
+        let state = &mut *state;
+        let Some(session) = &state.session else {
+            return;
+        };
+        if state.lag.is_some() || state.end.is_some() {
+            return;
+        }
+        fanout.grant.clear();
+        for (_, subscription) in subscriptions {
+            fanout
+                .grant
+                .add(subscription, delivery, &session.client_id, at);
+        }
+        match state.deliver(delivery, &fanout.grant, &fanout.properties, whole) {
+            Delivered::Done => self.mark(connection),
+            Delivered::NotWanted => {}
+            Delivered::Full => {
+                let mut lag = Lag::new(fanout.next.clone());
+                lag.set(at.0, at.1);
+                state.lag = Some(lag);
+                lag::begin(self, connection);
+            }
+        }
+    }
+}
+
+/// Whether a topic belongs to the stream that its record lies in: a Kafka producer can write any
+/// key anywhere.
+pub(super) fn belongs(catalog: &Catalog, stream: &Stream, topic: &str) -> bool {
+    catalog
+        .route(topic)
+        .is_some_and(|owner| owner.id == stream.id)
+}
+
+/// Wall-clock time, ms since 1970.
+pub(super) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since
+        .ok()
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or(0)
+}

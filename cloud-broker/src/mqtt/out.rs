@@ -1,0 +1,161 @@
+//! Bytes that may be sent to a client, in order.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// From here on a payload is sent from where it lies instead of being copied.
+pub(super) const SHARED_BYTES_MIN: usize = 4096;
+/// A piece is shared if it is at least one such share of the whole that it keeps alive.
+const SHARED_SHARE: usize = 8;
+/// Pieces in one write.
+const SLICES_MAX: usize = 16;
+/// Memory that an idle connection keeps.
+const KEPT_BYTES_MAX: usize = 4096;
+
+/// Small packets lie one behind the other in one buffer; large payloads are shared with other
+/// receivers and with the log.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    /// Before `open`.
+    closed: VecDeque<Bytes>,
+    open: BytesMut,
+    bytes: usize,
+}
+
+impl Out {
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Lets `encode` append to the end.
+    pub(super) fn append<T>(&mut self, encode: impl FnOnce(&mut BytesMut) -> T) -> T {
+        let before = self.open.len();
+        let result = encode(&mut self.open);
+        self.bytes += self.open.len() - before;
+        result
+    }
+
+    /// Puts `piece`, a part of `whole`, at the end: without a copy if it is large. A small part of
+    /// much is copied too, so that a slow client never holds more than a few times what it gets.
+    pub(super) fn push(&mut self, whole: &Bytes, piece: &[u8]) {
+        if piece.len() < SHARED_BYTES_MIN || piece.len() < whole.len() / SHARED_SHARE {
+            self.append(|out| out.extend_from_slice(piece));
+            return;
+        }
+        if !self.open.is_empty() {
+            self.closed.push_back(self.open.split().freeze());
+        }
+        self.bytes += piece.len();
+        self.closed.push_back(whole.slice_ref(piece));
+    }
+
+    /// The first pieces, for one write, into `slices`; gives their number.
+    pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let open = (!self.open.is_empty()).then_some(&self.open[..]);
+        let pieces = self.closed.iter().map(|piece| &piece[..]).chain(open);
+        let mut count = 0;
+        for (slot, piece) in slices.iter_mut().zip(pieces) {
+            *slot = IoSlice::new(piece);
+            count += 1;
+        }
+        count
+    }
+
+    /// Writes what `write` takes: it is called until nothing is left or it takes less than it was
+    /// given. Gives whether nothing is left.
+    pub(super) fn write_with(
+        &mut self,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> std::io::Result<usize>,
+    ) -> std::io::Result<bool> {
+        while self.bytes > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.slices(&mut slices);
+            match write(&slices[..count]) {
+                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.advance(written),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(first) = self.closed.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.closed.pop_front();
+        }
+        if written == self.open.len() && self.open.capacity() > KEPT_BYTES_MAX {
+            self.open = BytesMut::new();
+        } else {
+            self.open.advance(written);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes at most `step` bytes at a time and collects them.
+    fn drain(out: &mut Out, step: usize) -> Vec<u8> {
+        let mut sent = Vec::new();
+        let done = out.write_with(|slices| {
+            let all = slices.iter().flat_map(|slice| slice.iter().copied());
+            let before = sent.len();
+            sent.extend(all.take(step));
+            Ok(sent.len() - before)
+        });
+        assert!(done.expect("no error"));
+        sent
+    }
+
+    #[test]
+    fn order_is_kept_whatever_the_size_of_pieces_and_writes() {
+        for step in [1, 7, 4096, 100_000] {
+            let mut out = Out::default();
+            let mut expected = Vec::new();
+            for size in [3, 5000, 10, SHARED_BYTES_MIN, SHARED_BYTES_MIN - 1, 9000, 1] {
+                let payload = Bytes::from(vec![u8::try_from(size % 251).unwrap(); size]);
+                out.push(&payload, &payload);
+                expected.extend_from_slice(&payload);
+            }
+            assert_eq!(out.bytes(), expected.len());
+            assert_eq!(drain(&mut out, step), expected);
+            assert!(out.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_full_socket_leaves_the_rest() {
+        let mut out = Out::default();
+        out.append(|open| open.extend_from_slice(b"abcdef"));
+        let mut room = 4;
+        let done = out.write_with(|_| match std::mem::take(&mut room) {
+            0 => Err(std::io::ErrorKind::WouldBlock.into()),
+            room => Ok(room),
+        });
+        assert!(!done.unwrap());
+        assert_eq!(drain(&mut out, 10), b"ef");
+    }
+
+    #[test]
+    fn a_large_payload_is_not_copied() {
+        let mut out = Out::default();
+        let payload = Bytes::from(vec![7; SHARED_BYTES_MIN]);
+        out.push(&payload, &payload[..]);
+        assert_eq!(out.closed[0].as_ptr(), payload.as_ptr());
+    }
+}
