@@ -86,7 +86,8 @@ pub trait Slots: Debug + Send + Sync {
 
     /// Reads a journal in order from `from` to its end: headers and indexes, and the payload of
     /// the last frame alone, which is the only one that can be torn. Where it returns, all it
-    /// told is durable. An unknown incarnation is an empty journal.
+    /// told is durable. An unknown incarnation is an empty journal. `each` may call anything;
+    /// an error of it ends the scan.
     fn scan(
         &self,
         inc: Incarnation,

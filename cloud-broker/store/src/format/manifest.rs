@@ -15,7 +15,7 @@ use crate::ids::{Incarnation, WriteId};
 /// First bytes of every manifest.
 pub const MAGIC: [u8; 4] = *b"HWM1";
 /// Largest manifest before compression, bytes.
-pub const RAW_BYTES_MAX: usize = 64 << 20;
+pub const RAW_BYTES_MAX: usize = 16 << 20;
 
 /// A manifest as it is stored, with the fields of later versions.
 pub type Manifest = Kept<Fields>;

@@ -16,7 +16,7 @@ use crate::ids::Incarnation;
 /// First bytes of every snapshot.
 pub const MAGIC: [u8; 4] = *b"HWX1";
 /// Largest snapshot before compression, bytes.
-pub const RAW_BYTES_MAX: usize = 1 << 30;
+pub const RAW_BYTES_MAX: usize = 256 << 20;
 
 /// State and the place in the log that it reaches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod backend;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -74,19 +75,20 @@ impl LocalRegisters {
                 )),
             };
         }
+        let committing = Cell::new(false);
         let result = self.with("Cannot write register", name, |database| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             transaction
                 .open_table(TABLE)?
                 .insert(name, (expected + 1, value))?;
-            transaction.commit()?;
-            Ok(())
+            committing.set(true);
+            Ok(transaction.commit()?)
         });
         match result {
             Ok(()) => Ok(Outcome::Mine),
             // Whether it is there shows when the database is opened again.
-            Err(error) if error.kind == ErrorKind::Io => Ok(Outcome::Unknown),
+            Err(_) if committing.get() => Ok(Outcome::Unknown),
             Err(error) => Err(error),
         }
     }
@@ -194,8 +196,11 @@ fn open(disk: &dyn Disk, backend: Backend) -> Result<Database, StoreError> {
 fn failed(what: &'static str, place: &str, error: redb::Error) -> StoreError {
     match error {
         redb::Error::Io(error) => StoreError::io(what, place, error),
-        error @ (redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_)) => {
+        error @ redb::Error::Corrupted(_) => {
             StoreError::new(ErrorKind::Damaged, what, place).because(error)
+        }
+        error @ redb::Error::UpgradeRequired(_) => {
+            StoreError::new(ErrorKind::UnknownFormat, what, place).because(error)
         }
         error => StoreError::new(ErrorKind::Io, what, place).because(error),
     }

@@ -1,9 +1,11 @@
 //! Journals in files: one write and one sync for each frame, at a page's boundary, into space that
 //! was written before.
 
+mod file;
 mod handles;
 mod remove;
 mod scan;
+mod tail;
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -53,6 +55,8 @@ struct Tail {
     file: Option<TailFile>,
     /// The file before is damaged at its end.
     after_damage: bool,
+    /// Where a torn frame was found when the journal was opened.
+    torn: Option<String>,
 }
 
 #[derive(Debug)]
@@ -122,7 +126,7 @@ impl Slots for LocalSlots {
         from: u64,
         each: &mut dyn FnMut(Scanned) -> Result<(), StoreError>,
     ) -> Result<ScanEnd, StoreError> {
-        self.scan_journal(&mut self.tails(), inc, from, each)
+        self.scan_journal(inc, from, each)
     }
 
     fn incarnations(&self) -> Result<Vec<Incarnation>, StoreError> {
@@ -216,19 +220,6 @@ impl LocalSlots {
             position: PAGE_BYTES,
             bytes: begun.bytes,
         })
-    }
-
-    /// Finds the end of a journal that this process has not put into yet.
-    fn load_tail(
-        &self,
-        tails: &mut BTreeMap<Incarnation, Tail>,
-        inc: Incarnation,
-    ) -> Result<(), StoreError> {
-        if !tails.contains_key(&inc) {
-            // Only the last file has to be read for that.
-            self.scan_journal(tails, inc, u64::MAX, &mut |_| Ok(()))?;
-        }
-        Ok(())
     }
 
     /// The header of a slot that is there.
@@ -332,6 +323,7 @@ impl Tail {
             end: None,
             file: None,
             after_damage: false,
+            torn: None,
         }
     }
 }

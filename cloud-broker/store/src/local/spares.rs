@@ -24,6 +24,8 @@ pub(super) struct Spares {
     disk: Arc<dyn Disk>,
     options: LocalOptions,
     state: Mutex<State>,
+    /// Held while a file of the usual size is made, so that two are never made where one would do.
+    making: Mutex<()>,
 }
 
 /// A whole file that nothing refers to.
@@ -77,24 +79,23 @@ impl Spares {
             disk,
             options,
             state: Mutex::new(state),
+            making: Mutex::default(),
         }))
     }
 
     /// A file of at least `bytes_min`: a ready one, or one made now.
     pub(super) fn take(&self, bytes_min: u64) -> Result<Spare, StoreError> {
-        let mut state = self.lock();
-        let fits = state
-            .ready
-            .iter()
-            .position(|spare| spare.bytes >= bytes_min);
-        if let Some(at) = fits {
-            return Ok(state.ready.swap_remove(at));
+        if let Some(spare) = self.ready(bytes_min) {
+            return Ok(spare);
         }
-        let usual = match state.any_made {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spare) = self.ready(bytes_min) {
+            return Ok(spare);
+        }
+        let usual = match self.lock().any_made {
             true => self.options.file_bytes,
             false => self.options.first_file_bytes,
         };
-        drop(state);
         self.make(usual.max(bytes_min), || true)
     }
 
@@ -126,9 +127,16 @@ impl Spares {
         Ok(())
     }
 
+    fn ready(&self, bytes_min: u64) -> Option<Spare> {
+        let ready = &mut self.lock().ready;
+        let fits = ready.iter().position(|spare| spare.bytes >= bytes_min)?;
+        Some(ready.swap_remove(fits))
+    }
+
     /// Makes one more file if none of the usual size is ready. `go_on` is asked between steps.
     fn prepare(&self, go_on: impl Fn() -> bool) -> Result<(), StoreError> {
         let usual = self.options.file_bytes;
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if self.lock().ready.iter().any(|spare| spare.bytes >= usual) {
             return Ok(());
         }
