@@ -84,3 +84,35 @@ pub fn has_checksum(bytes: &[u8]) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_back_and_every_bit_counts() {
+        for after_damage in [false, true] {
+            let header = FileHeader {
+                inc: Incarnation([1; 16]),
+                first_seq: 7,
+                preallocated: 1 << 26,
+                prev_nonce: Nonce([2; 16]),
+                after_damage,
+            };
+            let bytes = header.encode();
+            assert_eq!(bytes.len(), HEADER_BYTES);
+            assert_eq!(FileHeader::decode(&bytes), Ok(header));
+            assert!(has_checksum(&bytes));
+            for bit in 0..HEADER_BYTES * 8 {
+                let mut changed = bytes.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert!(FileHeader::decode(&changed).is_err(), "bit {bit}");
+                assert!(!has_checksum(&changed));
+            }
+            for end in 0..HEADER_BYTES {
+                assert!(FileHeader::decode(&bytes[..end]).is_err());
+                assert!(!has_checksum(&bytes[..end]));
+            }
+        }
+    }
+}
