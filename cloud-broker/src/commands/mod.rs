@@ -4,6 +4,7 @@ mod cert;
 mod logging;
 mod run;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -34,7 +35,12 @@ struct Failure {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    cli(std::env::args_os())
+}
+
+/// Does what `arguments` say, the program's name first: for programs that play this role too.
+pub fn cli(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let done = match Cli::parse_from(arguments).command {
         Command::Run(args) => run::run(&args),
         Command::Cert(command) => cert::run(&command),
     };
