@@ -1,13 +1,16 @@
 //! `/api/v1/streams` and `/api/v1/streams/{s}`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::Uri;
 use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use headwater_broker_core::Stream;
-use serde_json::{Value, json};
+use headwater_broker_core::catalog::{Cleanup, PartitionBy};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::error::ApiError;
@@ -15,8 +18,36 @@ use super::query::{Params, bad};
 use crate::backend::{Backend, Bounds};
 use crate::door::Door;
 
+/// One stream, as JSON.
+#[derive(Serialize)]
+struct Summary<'a> {
+    name: &'a str,
+    id: String,
+    filters: &'a [String],
+    partitions: usize,
+    retention_ms: Option<i64>,
+    retention_bytes: Option<u64>,
+    cleanup: Cleanup,
+    partition_by: PartitionBy,
+    records: i64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<Vec<Part>>,
+}
+
+/// One partition of it.
+#[derive(Serialize)]
+struct Part {
+    id: usize,
+    start: i64,
+    end: i64,
+    bytes: u64,
+    leader: i32,
+    epoch: i32,
+}
+
 /// All streams; `?internal=true` those that headwater keeps for itself, too.
-pub(super) async fn list(State(door): State<Door>, uri: Uri) -> Result<Json<Value>, ApiError> {
+pub(super) async fn list(State(door): State<Door>, uri: Uri) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let internal: bool = match params.take("internal").as_deref() {
         None | Some("false") => false,
@@ -25,12 +56,12 @@ pub(super) async fn list(State(door): State<Door>, uri: Uri) -> Result<Json<Valu
     };
     params.finish()?;
     let catalog = door.backend.catalog();
-    let streams: Vec<Value> = catalog
+    let streams: Vec<Summary<'_>> = catalog
         .streams()
         .filter(|stream| internal || !stream.internal)
-        .map(|stream| summary(stream, &all_bounds(&door.backend, stream)))
+        .map(|stream| summary(stream, &all_bounds(&door.backend, stream), None))
         .collect();
-    Ok(Json(json!({ "streams": streams })))
+    Ok(Json(BTreeMap::from([("streams", streams)])).into_response())
 }
 
 /// One stream, with each of its partitions.
@@ -38,27 +69,20 @@ pub(super) async fn describe(
     State(door): State<Door>,
     StreamName(name): StreamName,
     uri: Uri,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
     let stream = find(&door.backend, &name)?;
     let bounds = all_bounds(&door.backend, &stream);
-    let partitions: Vec<Value> = bounds
-        .iter()
-        .enumerate()
-        .map(|(id, bounds)| {
-            json!({
-                "id": id,
-                "start": bounds.start,
-                "end": bounds.end,
-                "bytes": bounds.bytes,
-                "leader": 0,
-                "epoch": bounds.epoch,
-            })
-        })
-        .collect();
-    let mut answer = summary(&stream, &bounds);
-    answer["partition"] = partitions.into();
-    Ok(Json(answer))
+    let part = |(id, bounds): (usize, &Bounds)| Part {
+        id,
+        start: bounds.start,
+        end: bounds.end,
+        bytes: bounds.bytes,
+        leader: 0,
+        epoch: bounds.epoch,
+    };
+    let parts = bounds.iter().enumerate().map(part).collect();
+    Ok(Json(summary(&stream, &bounds, Some(parts))).into_response())
 }
 
 /// The stream's name in the path, decoded.
@@ -92,20 +116,19 @@ fn all_bounds(backend: &Backend, stream: &Stream) -> Vec<Bounds> {
         .collect()
 }
 
-fn summary(stream: &Stream, bounds: &[Bounds]) -> Value {
+fn summary<'a>(stream: &'a Stream, bounds: &[Bounds], parts: Option<Vec<Part>>) -> Summary<'a> {
     let spec = &stream.spec;
-    let records: i64 = bounds.iter().map(|b| b.end.saturating_sub(b.start)).sum();
-    let bytes: u64 = bounds.iter().map(|b| b.bytes).sum();
-    json!({
-        "name": spec.name,
-        "id": Uuid::from_bytes(stream.id).to_string(),
-        "filters": spec.filters,
-        "partitions": stream.partitions.len(),
-        "retention_ms": spec.retention_ms,
-        "retention_bytes": spec.retention_bytes,
-        "cleanup": spec.cleanup,
-        "partition_by": spec.partition_by,
-        "records": records,
-        "bytes": bytes,
-    })
+    Summary {
+        name: &spec.name,
+        id: Uuid::from_bytes(stream.id).to_string(),
+        filters: &spec.filters,
+        partitions: stream.partitions.len(),
+        retention_ms: spec.retention_ms,
+        retention_bytes: spec.retention_bytes,
+        cleanup: spec.cleanup,
+        partition_by: spec.partition_by,
+        records: bounds.iter().map(|b| b.end.saturating_sub(b.start)).sum(),
+        bytes: bounds.iter().map(|b| b.bytes).sum(),
+        partition: parts,
+    }
 }

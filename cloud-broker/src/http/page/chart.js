@@ -15,6 +15,7 @@ export class Chart {
   #plot = null;
   #shown = "";
   #chosen = [];
+  #unit = null;
   /** Once the user has chosen, nothing is chosen for them. */
   #manual = false;
 
@@ -31,6 +32,7 @@ export class Chart {
     this.#plot = null;
     this.#shown = "";
     this.#chosen = [];
+    this.#unit = null;
     this.#manual = false;
     this.#box.dataset.points = "0";
     this.#list.replaceChildren();
@@ -51,12 +53,19 @@ export class Chart {
     this.#box.dataset.points = String(Math.max(...tables.map(([times]) => times.length)));
   }
 
-  /** Takes the first series and those of the same unit, so that one axis fits them all. */
+  /** Takes series of one unit, so that one axis fits them all: of the unit that has most points. */
   #choose() {
-    const names = this.#series.names;
-    if (names.length === 0) return;
-    const { unit } = this.#series.of(this.#chosen[0] ?? names[0]);
-    this.#chosen = names.filter((name) => this.#series.of(name).unit === unit).slice(0, CHOSEN_MAX);
+    const points = new Map();
+    for (const name of this.#series.names) {
+      const { unit, times } = this.#series.of(name);
+      points.set(unit, (points.get(unit) ?? 0) + times.length);
+    }
+    if (points.size === 0) return;
+    const most = [...points].reduce((a, b) => (b[1] > a[1] ? b : a));
+    // Only a unit with clearly more points changes what is looked at.
+    if (most[1] > 2 * (points.get(this.#unit) ?? 0)) this.#unit = most[0];
+    const names = this.#series.names.filter((name) => this.#series.of(name).unit === this.#unit);
+    this.#chosen = names.slice(0, CHOSEN_MAX);
   }
 
   #toggle(name, on) {
