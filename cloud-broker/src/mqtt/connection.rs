@@ -24,6 +24,7 @@ use super::packets;
 use super::registry::Holder;
 use super::subscribe::Subscriptions;
 use crate::limits::{Place, Reserved};
+use crate::presence::Present;
 
 /// A client is not read while so many bytes wait to be sent to it.
 pub(super) const OUT_BYTES_MAX: usize = 256 << 10;
@@ -79,6 +80,8 @@ pub(super) struct State {
     pub(super) end: Option<End>,
     /// There after an accepted CONNECT.
     pub(super) session: Option<Session>,
+    /// Shows an agent's device as connected.
+    pub(super) present: Option<Present>,
     pub(super) subscriptions: Subscriptions,
     /// Where it goes on reading the log, if it does not follow live.
     pub(super) lag: Option<Lag>,
@@ -166,6 +169,7 @@ impl State {
             stalled: false,
             end: None,
             session: None,
+            present: None,
             subscriptions: Subscriptions::default(),
             lag: None,
             tail: BytesMut::new(),

@@ -207,11 +207,13 @@ impl Core {
 
     /// Takes a connection that has ended out of everything, and publishes its will.
     pub(super) fn leave(&self, connection: &Rc<Connection>) {
-        self.connections.borrow_mut().remove(connection);
         let mut state = connection.state.borrow_mut();
         self.fanout
             .borrow_mut()
             .forget(connection, &mut state.subscriptions);
+        // Only now, since subscriptions name their owner by its place.
+        self.connections.borrow_mut().remove(connection);
+        state.present = None;
         if let Some(session) = &state.session {
             self.registry.leave(&session.client_id, &connection.holder);
             if session.agent.is_some() {

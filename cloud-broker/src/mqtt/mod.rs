@@ -117,3 +117,6 @@ impl Served {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,8 @@ pub(super) fn receive(core: &Rc<Core>, connection: &Rc<Connection>, count: usize
             connection.close(End::Gone);
         }
     }
-    connection.flush();
+    core.mark(connection);
+    core.flush_marked();
 }
 
 /// Only the beginning of a packet that is not complete yet is copied to the connection.
@@ -223,6 +224,8 @@ fn accept(core: &Rc<Core>, connection: &Rc<Connection>, packet: &Connect<'_>) {
     });
     debug_assert!(written.is_ok(), "the client id has come in a packet");
     core.registry.enter(&session.client_id, &connection.holder);
+    let device = session.agent.as_deref();
+    state.present = device.map(|device| core.door.presence.arrive(device));
     state.session = Some(session);
 }
 

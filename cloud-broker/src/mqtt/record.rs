@@ -215,7 +215,8 @@ mod tests {
         builder
             .push(1000, Some(b"a/b"), Some(b"v"), headers.iter())
             .unwrap();
-        let batch = builder.finish(Producer::NONE, None);
+        let mut batch = Vec::new();
+        builder.finish_into(Producer::NONE, &mut batch);
         let header = Header::parse(&batch).unwrap();
         let record = records(&header, payload(&header, &batch))
             .next()
@@ -286,7 +287,8 @@ mod tests {
             let mut builder = BatchBuilder::new();
             let none: [(&str, Option<&[u8]>); 0] = [];
             builder.push(0, key, None, none.into_iter()).unwrap();
-            let batch = builder.finish(Producer::NONE, None);
+            let mut batch = Vec::new();
+            builder.finish_into(Producer::NONE, &mut batch);
             let header = Header::parse(&batch).unwrap();
             let record = records(&header, payload(&header, &batch))
                 .next()

@@ -74,7 +74,7 @@ impl InFlight {
 
     /// A packet id for one more, if the client takes one more.
     pub(super) fn begin(&mut self) -> Option<u16> {
-        if self.open.len() >= usize::from(self.max) {
+        if !self.has_room() {
             return None;
         }
         loop {
@@ -94,9 +94,10 @@ impl InFlight {
         self.open.remove(&packet_id);
     }
 
-    /// Whether so many are free again that it pays to read on from the log.
+    /// Whether the client takes one more. A client may acknowledge nothing before it has got all
+    /// that it permits, so that waiting for more room than for one would be waiting for ever.
     pub(super) fn has_room(&self) -> bool {
-        self.open.len() <= usize::from(self.max) / 2
+        self.open.len() < usize::from(self.max)
     }
 }
 

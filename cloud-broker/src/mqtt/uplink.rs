@@ -353,7 +353,3 @@ fn write_refusal(refusal: &Refusal, out: &mut PropertyBuf) -> Result<(), TooLong
         _ => Ok(()),
     }
 }
-
-#[cfg(test)]
-#[path = "tests/uplink.rs"]
-mod tests;

@@ -109,10 +109,10 @@ mod tests {
                 .map(|n| n.connection)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(released(0), []);
+        assert_eq!(released(0), [0; 0]);
         assert_eq!(released(2), [7, 8]);
         assert_eq!(released(3), [7, 9]);
-        assert_eq!(released(3), []);
+        assert_eq!(released(3), [0; 0]);
         assert_eq!(released(9), [8]);
         assert!(waiting.is_empty());
     }

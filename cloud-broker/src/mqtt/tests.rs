@@ -1,0 +1,13 @@
+//! The door over real sockets, with a log in a temporary folder.
+
+use std::time::Duration;
+
+mod agents;
+mod delivery;
+mod harness;
+mod limits;
+mod sessions;
+mod tls;
+
+/// When a test gives up waiting.
+const PATIENCE: Duration = Duration::from_secs(10);
