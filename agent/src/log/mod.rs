@@ -133,3 +133,6 @@ impl Log {
         self.inner.stop().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,16 +122,18 @@ impl Engine {
     ) -> io::Result<Lane> {
         let Tail {
             record,
-            sealed,
+            mut sealed,
             losses,
             events,
         } = tail;
-        let mut segments = Segments::open(self.store.clone(), name.clone())?;
+        sealed.retain(|batch| batch.next > record.trimmed);
         let in_tail = sealed
             .first()
-            .map_or(record.open_first, |batch| batch.first);
+            .map_or(record.open_first, |batch| batch.first)
+            .max(record.trimmed);
+        let mut segments = Segments::open(self.store.clone(), name.clone())?;
         let mut floor = record.open_first;
-        let start = match segments.recover((record.fence_serial, record.fence_at)) {
+        let start = match segments.recover((record.fence_serial, record.fence_at), record.trimmed) {
             Ok(last) => last.map_or(in_tail, |last| last.next),
             Err(error) if is_damage(&error) => {
                 alarms.push((

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use headwater_agent_core::lane::LaneName;
+use headwater_agent_core::lane::{LaneName, SealedBatch};
 use headwater_agent_core::retention::{expired, next_expiry};
 use headwater_wire::time::Millis;
 
@@ -74,6 +74,8 @@ impl Engine {
         let Some(end) = count.checked_sub(1).and_then(|last| ledger.get(last)) else {
             return Ok(());
         };
+        lane.record.trimmed = lane.record.trimmed.max(end.end);
+        lane.is_dirty = true;
         // A damaged one cannot say; the declared loss in its place is remembered instead.
         if let Ok(Some(batch)) = lane.segments.last_below(&mut self.reader, end.end) {
             lane.remember(&batch);
@@ -110,7 +112,7 @@ impl Lane {
                 .is_none_or(|first| first >= loss.batch.next)
         {
             let loss = self.losses.remove(0);
-            self.remember(&loss.batch);
+            self.forget(&loss.batch);
             changed = true;
         }
         while self.segments.first().is_none()
@@ -118,10 +120,16 @@ impl Lane {
             && is_over(entry.acked_at)
             && let Some(entry) = self.small.pop_front()
         {
-            self.remember(&entry.batch);
+            self.forget(&entry.batch);
             changed = true;
         }
         changed
+    }
+
+    fn forget(&mut self, batch: &SealedBatch) {
+        self.remember(batch);
+        self.record.trimmed = self.record.trimmed.max(batch.next);
+        self.is_dirty = true;
     }
 
     fn next_trim(&self, keep_ms: i64) -> Option<Millis> {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_agent_core::lane::{LaneName, SealedBatch};
-use headwater_wire::uplink::Position;
+use headwater_wire::uplink::{BatchRange, Position};
 use redb::{
     Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend,
     TableDefinition, TableError, WriteTransaction,
 };
 
+use super::overlay::Overlay;
 use crate::log::device::LogId;
 use crate::log::disk::DiskFile;
 use crate::log::space::Meter;
@@ -26,6 +27,10 @@ const FORMAT: u16 = 1;
 
 /// Values of one commit stay in memory until it is done; a smaller cache writes them twice.
 const CACHE_BYTES: usize = 1 << 20;
+/// Length of redb's magic number.
+const MAGIC_BYTES: usize = 9;
+/// Length of an empty database, and some.
+const EMPTY_BYTES_MAX: u64 = 96 << 10;
 /// Enough for the tree and a value.
 const READ_CACHE_BYTES: usize = 256 << 10;
 
@@ -47,22 +52,35 @@ impl Db {
         })
     }
 
-    /// Opens a segment that nobody writes to any more.
+    /// Opens a segment without ever changing its file.
     pub(super) fn open_read_only(file: Arc<dyn DiskFile>, meter: Meter) -> io::Result<Self> {
         let reader = guarded(|| {
-            let backend = Backend {
-                file: file.clone(),
-                meter: meter.clone(),
-            };
+            let backend = Backend { file: file.clone(), meter };
             let mut builder = Builder::new();
             builder.set_cache_size(READ_CACHE_BYTES);
-            builder
-                .open_read_only_with_backend(backend)
-                .map(Self::Reader)
-                .map_err(failed)
+            builder.open_read_only_with_backend(backend).map(Self::Reader).map_err(failed)
         });
         // One that was not closed has to be repaired first.
-        reader.or_else(|_| Self::open(file, meter))
+        reader.or_else(|_| {
+            guarded(|| {
+                let mut builder = Builder::new();
+                builder.set_cache_size(READ_CACHE_BYTES);
+                let database = builder.create_with_backend(Overlay::new(file)?);
+                database.map(Self::Writer).map_err(failed)
+            })
+        })
+    }
+
+    /// Whether redb never got as far as to finish an empty database in this file: it writes its
+    /// magic number last, and the file is not yet as long as any with batches of some size.
+    pub(super) fn is_unfinished(file: &dyn DiskFile) -> io::Result<bool> {
+        let mut magic = [0; MAGIC_BYTES];
+        let bytes = file.bytes()?;
+        if bytes < MAGIC_BYTES as u64 {
+            return Ok(true);
+        }
+        file.read_at(0, &mut magic)?;
+        Ok(bytes <= EMPTY_BYTES_MAX && magic == [0; MAGIC_BYTES])
     }
 
     /// Adds batches, and what the segment is if it is new; durable when this returns. After an
@@ -114,11 +132,9 @@ impl Db {
                 return Ok(None);
             };
             let bytes = Bytes::copy_from_slice(entry.1.value());
-            Ok(range(&bytes).map(|range| SealedBatch {
-                first: range.first,
-                next: range.next,
-                bytes,
-            }))
+            let damaged = || io::Error::new(io::ErrorKind::InvalidData, "batch is damaged");
+            let BatchRange { first, next } = range(&bytes).ok_or_else(damaged)?;
+            Ok(Some(SealedBatch { first, next, bytes }))
         })
     }
 

@@ -4,6 +4,7 @@
 //! next begins, so that one whose commit failed is superseded by the one that was begun after it.
 
 mod db;
+mod overlay;
 
 use std::collections::VecDeque;
 use std::io;
@@ -163,8 +164,13 @@ impl Segments {
 
     /// The last batch that counts: the end of the newest segment that holds one. Segments that
     /// never held a batch are removed. `fence` is up to which serial segments count, and below
-    /// which position only.
-    pub(super) fn recover(&mut self, fence: (u64, Position)) -> io::Result<Option<SealedBatch>> {
+    /// which position only. What lies below `trimmed` had gone, and may have come back with a
+    /// crash: it goes again.
+    pub(super) fn recover(
+        &mut self,
+        fence: (u64, Position),
+        trimmed: Position,
+    ) -> io::Result<Option<SealedBatch>> {
         while let Some(segment) = self.list.back() {
             let end = if segment.serial <= fence.0 {
                 fence.1
@@ -173,23 +179,39 @@ impl Segments {
             };
             let path = self.path(segment);
             let file = self.store.disk.open(&path)?;
-            // What a dead process wrote may be in memory only: nothing is sent before it is
-            // durable.
-            file.sync()?;
-            let db = Db::open(file, self.store.meter.clone())?;
-            let last = db.last_below(end)?;
-            if last.is_some() && segment.serial > fence.0 && segment.allocated < SEGMENT_BYTES / 2 {
-                self.writer = Some(Writer { db, is_new: false });
-                return Ok(last);
-            }
-            db.close();
-            if last.is_some() {
-                return Ok(last);
+            if !Db::is_unfinished(&*file)? {
+                // What a dead process wrote may be in memory only: nothing is sent before it is
+                // durable.
+                file.sync()?;
+                let may_grow = segment.serial > fence.0 && segment.allocated < SEGMENT_BYTES / 2;
+                let meter = self.store.meter.clone();
+                let open = if may_grow { Db::open } else { Db::open_read_only };
+                let db = open(file, meter)?;
+                let last = db.last_below(end)?.filter(|last| last.next > trimmed);
+                if last.is_some() {
+                    if may_grow {
+                        self.writer = Some(Writer { db, is_new: false });
+                    } else {
+                        db.close();
+                    }
+                    self.remove_below(trimmed)?;
+                    return Ok(last);
+                }
+                db.close();
             }
             self.store.disk.remove(&path)?;
             self.list.pop_back();
         }
         Ok(None)
+    }
+
+    /// Removes segments that end at or below `trimmed`, the last one apart.
+    fn remove_below(&mut self, trimmed: Position) -> io::Result<()> {
+        while self.list.get(1).is_some_and(|next| next.first <= trimmed) {
+            self.store.disk.remove(&self.path(&self.list[0]))?;
+            self.list.pop_front();
+        }
+        Ok(())
     }
 
     /// Adds batches, all of one commit, durable when this returns. After an error none of them

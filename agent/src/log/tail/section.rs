@@ -12,7 +12,7 @@ const EVENTS: u8 = 2;
 const SEALED: u8 = 3;
 const LOSS: u8 = 4;
 const NO_GENERATION: u32 = u32::MAX;
-const STATE_FIXED_BYTES: usize = 4 + 4 + 16 + 8 + 8 + 8 + 8 + 2;
+const STATE_FIXED_BYTES: usize = 4 + 4 + 16 + 5 * 8 + 2;
 
 /// The most remembered entries of a lane: the last two that were trimmed, and a loss for each.
 pub(in crate::log) const REMEMBERED_MAX: usize = 4;
@@ -25,6 +25,8 @@ pub(in crate::log) struct LaneRecord {
     pub(in crate::log) topic_id: Option<TopicId>,
     /// Position of the first record that is not sealed, present or not.
     pub(in crate::log) open_first: Position,
+    /// Everything below was acknowledged and is gone.
+    pub(in crate::log) trimmed: Position,
     /// Events whose loss the broker confirmed.
     pub(in crate::log) lost_events: u64,
     /// Segments up to this serial count below `fence_at` only: a commit to them failed.
@@ -123,12 +125,14 @@ fn encode_record(record: &LaneRecord) -> Vec<u8> {
     out.extend_from_slice(&record.generation.to_le_bytes());
     out.extend_from_slice(&record.predecessor.unwrap_or(NO_GENERATION).to_le_bytes());
     out.extend_from_slice(&record.topic_id.map_or([0; 16], |id| id.0));
-    for number in [
+     let numbers = [
         record.open_first.0,
+        record.trimmed.0,
         record.lost_events,
         record.fence_serial,
         record.fence_at.0,
-    ] {
+    ];
+    for number in numbers {
         out.extend_from_slice(&number.to_le_bytes());
     }
     let remembered = &record.remembered;
@@ -147,13 +151,10 @@ fn decode_record(content: &[u8]) -> Option<LaneRecord> {
     let generation = u32::from_le_bytes(take(&mut rest)?);
     let predecessor = u32::from_le_bytes(take(&mut rest)?);
     let topic_id: [u8; 16] = take(&mut rest)?;
-    let [open_first, lost_events, fence_serial, fence_at] = [
-        take(&mut rest)?,
-        take(&mut rest)?,
-        take(&mut rest)?,
-        take(&mut rest)?,
-    ]
-    .map(u64::from_le_bytes);
+    let mut number = || take(&mut rest).map(u64::from_le_bytes);
+    let (open_first, trimmed) = (Position(number()?), Position(number()?));
+    let lost_events = number()?;
+    let (fence_serial, fence_at) = (number()?, Position(number()?));
     let count = u16::from_le_bytes(take(&mut rest)?);
     let mut remembered = Vec::new();
     for _ in 0..count {
@@ -164,10 +165,11 @@ fn decode_record(content: &[u8]) -> Option<LaneRecord> {
         generation,
         predecessor: (predecessor != NO_GENERATION).then_some(predecessor),
         topic_id: (topic_id != [0; 16]).then_some(TopicId(topic_id)),
-        open_first: Position(open_first),
+        open_first,
+        trimmed,
         lost_events,
         fence_serial,
-        fence_at: Position(fence_at),
+        fence_at,
         remembered,
     })
 }
@@ -188,7 +190,7 @@ mod tests {
         let numbers = (
             any::<u32>(),
             proptest::option::of(0..u32::MAX),
-            any::<[u64; 4]>(),
+            any::<[u64; 5]>(),
         );
         let topic_id =
             proptest::option::of(any::<[u8; 16]>().prop_filter("zero", |id| *id != [0; 16]));
@@ -201,6 +203,7 @@ mod tests {
                 topic_id: topic_id.map(TopicId),
                 open_first: Position(numbers[0]),
                 lost_events: numbers[1],
+                    trimmed: Position(numbers[4]),
                 fence_serial: numbers[2],
                 fence_at: Position(numbers[3]),
                 remembered: list
