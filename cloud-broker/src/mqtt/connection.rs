@@ -16,7 +16,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::Notify;
 
 use super::connect::Session;
-use super::core::Core;
+use super::core::{Core, READ_BYTES};
 use super::io::Io;
 use super::lag::Lag;
 use super::out::Out;
@@ -26,10 +26,13 @@ use super::subscribe::Subscriptions;
 use crate::limits::{Place, Reserved};
 use crate::presence::Present;
 
-/// A client is not read while so many bytes wait to be sent to it.
+/// A client gets no more records while so many bytes wait to be sent to it.
 pub(super) const OUT_BYTES_MAX: usize = 256 << 10;
-/// Live delivery to a client that lagged goes on when so few bytes wait.
-pub(super) const OUT_BYTES_LOW: usize = 64 << 10;
+/// It gets more when so few are left.
+const OUT_BYTES_LOW: usize = 64 << 10;
+/// A client is not read while so many bytes of answers wait to be sent to it. Records do not count:
+/// one that takes them slowly must still be heard, for its acknowledgements and its pings.
+const REPLY_BYTES_MAX: usize = 64 << 10;
 /// A client is not read while so many answers, in bytes, wait for their commit.
 const HELD_BYTES_MAX: usize = 256 << 10;
 /// Nor while so many bytes of its own wait for it.
@@ -66,6 +69,8 @@ pub(super) struct Connection {
 pub(super) struct State {
     /// May be sent.
     pub(super) out: Out,
+    /// Bytes of answers in it, at most.
+    replies: usize,
     /// Waits for a commit.
     pub(super) held: BytesMut,
     /// Answers in the core's list that are this connection's.
@@ -162,6 +167,7 @@ impl State {
     fn new(memory: Reserved) -> Self {
         Self {
             out: Out::default(),
+            replies: 0,
             held: BytesMut::new(),
             notes: 0,
             uncommitted: 0,
@@ -183,9 +189,20 @@ impl State {
 
     /// Whether the client is not to be read for now.
     pub(super) fn is_over_limits(&self) -> bool {
-        self.out.bytes() > OUT_BYTES_MAX
+        self.replies.min(self.out.bytes()) > REPLY_BYTES_MAX
             || self.held.len() > HELD_BYTES_MAX
             || self.uncommitted > UNCOMMITTED_BYTES_MAX
+    }
+
+    /// Appends an answer to what may be sent.
+    pub(super) fn reply<T>(&mut self, encode: impl FnOnce(&mut BytesMut) -> T) -> T {
+        let before = self.out.bytes();
+        if before == 0 {
+            self.replies = 0;
+        }
+        let result = self.out.append(encode);
+        self.replies += self.out.bytes() - before;
+        result
     }
 
     /// Whether a lagging client takes enough again.
@@ -236,7 +253,13 @@ async fn step(core: &Rc<Core>, connection: &Rc<Connection>, socket: &mut OwnedRe
     };
     match read {
         Ok(0) | Err(_) => connection.close(End::Gone),
-        Ok(count) => packets::receive(core, connection, count),
+        Ok(count) => {
+            packets::receive(core, connection, count);
+            if count == READ_BYTES {
+                // There is more, and others want to be heard too.
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }
 
@@ -280,7 +303,7 @@ fn write_disconnect(connection: &Connection, reason: Reason) {
     let version = state.version();
     if version == Version::V5 && state.session.is_some() {
         let packet = Disconnect::new(reason);
-        let written = state.out.append(|out| packet.encode(version, out));
+        let written = state.reply(|out| packet.encode(version, out));
         debug_assert!(written.is_ok(), "a reason alone is short");
     }
 }

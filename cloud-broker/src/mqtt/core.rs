@@ -24,9 +24,11 @@ use crate::door::{Door, Listener};
 use crate::metrics::DoorName;
 
 /// Bytes that one read takes.
-const READ_BYTES: usize = 64 << 10;
+pub(super) const READ_BYTES: usize = 64 << 10;
 /// No client of a core is read while so many of its bytes wait for a commit, until half are left.
 const UNCOMMITTED_BYTES_MAX: usize = 16 << 20;
+/// Nor beyond this share of the memory for requests: half of what makes the inbox refuse.
+const UNCOMMITTED_SHARE: usize = 32;
 /// How often silent connections are looked for.
 const TICK: Duration = Duration::from_millis(500);
 /// Pause after a connection could not be accepted, mostly for want of file handles.
@@ -51,6 +53,7 @@ pub(super) struct Core {
     /// Connections to flush before the core waits again.
     dirty: RefCell<Vec<Rc<Connection>>>,
     tokens: Cell<u64>,
+    uncommitted_max: usize,
     stalled: Cell<bool>,
     stopping: Cell<bool>,
 }
@@ -98,6 +101,7 @@ impl Core {
     pub(super) fn new(door: Door, registry: Arc<Registry>) -> Self {
         let inbox = door.backend.inbox();
         let fanout = Fanout::new(&door.backend);
+        let memory = door.config.limits.request_memory.as_usize();
         Self {
             door,
             registry,
@@ -110,6 +114,7 @@ impl Core {
             fanout: RefCell::new(fanout),
             dirty: RefCell::default(),
             tokens: Cell::new(0),
+            uncommitted_max: (memory / UNCOMMITTED_SHARE).min(UNCOMMITTED_BYTES_MAX),
             stalled: Cell::new(false),
             stopping: Cell::new(false),
         }
@@ -143,7 +148,7 @@ impl Core {
 
     /// Takes notice of how many bytes wait for a commit.
     pub(super) fn note_pressure(&self, uncommitted: usize) {
-        if uncommitted > UNCOMMITTED_BYTES_MAX {
+        if uncommitted > self.uncommitted_max {
             self.stalled.set(true);
         }
     }
@@ -169,7 +174,7 @@ impl Core {
         self.release_answers();
         self.follow_tail();
         self.flush_marked();
-        if self.stalled.get() && self.inbox.bytes() <= UNCOMMITTED_BYTES_MAX / 2 {
+        if self.stalled.get() && self.inbox.bytes() <= self.uncommitted_max / 2 {
             self.stalled.set(false);
             self.connections
                 .borrow()

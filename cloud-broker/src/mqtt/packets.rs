@@ -145,9 +145,7 @@ fn handle(
         }
         Packet::PingReq => {
             let mut state = intake.connection.state.borrow_mut();
-            let written = state
-                .out
-                .append(|out| Packet::PingResp.encode(version, out));
+            let written = state.reply(|out| Packet::PingResp.encode(version, out));
             debug_assert!(written.is_ok(), "two bytes are short");
             Ok(())
         }
@@ -192,7 +190,7 @@ fn fail(connection: &Connection, bad: Bad) {
 
 fn refuse(state: &mut State, version: Version, reason: Reason) {
     let packet = connect::refusal(reason);
-    let written = state.out.append(|out| packet.encode(version, out));
+    let written = state.reply(|out| packet.encode(version, out));
     debug_assert!(written.is_ok(), "a refusal is short");
     state.close(End::Refused);
 }
@@ -220,7 +218,7 @@ fn accept(core: &Rc<Core>, connection: &Rc<Connection>, packet: &Connect<'_>) {
             reason: Reason::SUCCESS,
             properties,
         };
-        state.out.append(|out| connack.encode(packet.version, out))
+        state.reply(|out| connack.encode(packet.version, out))
     });
     debug_assert!(written.is_ok(), "the client id has come in a packet");
     core.registry.enter(&session.client_id, &connection.holder);

@@ -1,5 +1,7 @@
 //! PUBLISH of a plain client: one record in the stream that its topic belongs to.
 
+use std::rc::Rc;
+
 use headwater_broker_core::PlainRecord;
 use headwater_mqtt::{Bad, Id, PropertyBuf, Publish, Qos, Reason, Version};
 
@@ -13,31 +15,30 @@ use crate::backend::{Busy, Submit};
 
 /// Takes a publish in. Its answer, if it gets one, is put behind those before it.
 pub(super) fn handle(intake: &mut Intake<'_>, publish: &Publish<'_>) -> Result<(), Bad> {
-    let mut state = intake.connection.state.borrow_mut();
-    let state_ref = &mut *state;
-    let Some(session) = &mut state_ref.session else {
-        return Ok(());
+    let resolved = admit(&mut intake.connection.state.borrow_mut(), publish)?;
+    let topic = resolved.as_deref().unwrap_or(publish.topic);
+    let publish = Publish { topic, ..*publish };
+    if packets::is_uplink(topic) {
+        uplink::handle(intake, &publish)
+    } else {
+        plain(intake, &publish)
+    }
+}
+
+/// Applies the rules of the session, and gives the topic that an alias stands for.
+fn admit(state: &mut State, publish: &Publish<'_>) -> Result<Option<Rc<str>>, Bad> {
+    let Some(session) = &mut state.session else {
+        return Ok(None);
     };
     check_offered(session.version, publish)?;
     if publish.qos == Qos::AtLeastOnce {
         session.unanswered.begin()?;
     }
-    // The alias table keeps the topic; it is put back when the publish has been handled.
     let alias = publish.properties.short(Id::TopicAlias);
-    let resolved: Box<str>;
-    let topic = match alias {
-        None => publish.topic,
-        Some(alias) => {
-            resolved = session.aliases.resolve(publish.topic, alias)?.into();
-            &resolved
-        }
-    };
-    let publish = Publish { topic, ..*publish };
-    drop(state);
-    if packets::is_uplink(topic) {
-        return uplink::handle(intake, &publish);
-    }
-    plain(intake, &publish)
+    let aliases = &mut session.aliases;
+    alias
+        .map(|alias| aliases.resolve(publish.topic, alias))
+        .transpose()
 }
 
 /// Maximum QoS 1 and Retain Available 0 were said in the CONNACK of version 5; 3.1.1 has no way

@@ -74,7 +74,7 @@ impl Core {
         let mut state = connection.state.borrow_mut();
         let bytes = bytes.min(state.held.len());
         let answers = state.held.split_to(bytes);
-        state.out.append(|out| out.extend_from_slice(&answers));
+        state.reply(|out| out.extend_from_slice(&answers));
         if state.held.is_empty() {
             state.held = bytes::BytesMut::new();
         }

@@ -1,6 +1,7 @@
 //! Rules that span the packets of one connection, each in a small type of its own.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use headwater_mqtt::{Bad, Reason};
 
@@ -10,7 +11,7 @@ const IN_FLIGHT_MAX: u16 = 1024;
 /// The aliases that a client has given to topics (MQTT 5, 3.3.2.3.4).
 #[derive(Debug)]
 pub(super) struct Aliases {
-    topics: Vec<Box<str>>,
+    topics: Vec<Option<Rc<str>>>,
     max: u16,
 }
 
@@ -27,7 +28,7 @@ impl Aliases {
     ///
     /// # Errors
     /// 0x94 for an alias above the maximum, 0x82 for one that stands for nothing yet.
-    pub(super) fn resolve<'a>(&'a mut self, topic: &'a str, alias: u16) -> Result<&'a str, Bad> {
+    pub(super) fn resolve(&mut self, topic: &str, alias: u16) -> Result<Rc<str>, Bad> {
         if alias == 0 || alias > self.max {
             let why = "Topic Alias above the maximum [MQTT-3.3.2-9]";
             return Err(Bad {
@@ -36,21 +37,21 @@ impl Aliases {
             });
         }
         let index = usize::from(alias) - 1;
+        let known = self.topics.get(index).and_then(Option::as_ref);
+        if let Some(known) = known.filter(|known| topic.is_empty() || ***known == *topic) {
+            return Ok(Rc::clone(known));
+        }
         if topic.is_empty() {
-            let known = self.topics.get(index).filter(|topic| !topic.is_empty());
             let why = "Unknown Topic Alias [3.3.2.3.4]";
-            return known.map(|topic| &**topic).ok_or(Bad {
+            return Err(Bad {
                 reason: Reason::PROTOCOL_ERROR,
                 why,
             });
         }
         if self.topics.len() <= index {
-            self.topics.resize(index + 1, Box::default());
+            self.topics.resize(index + 1, None);
         }
-        if *self.topics[index] != *topic {
-            self.topics[index] = topic.into();
-        }
-        Ok(topic)
+        Ok(Rc::clone(self.topics[index].insert(topic.into())))
     }
 }
 
@@ -147,14 +148,14 @@ mod tests {
             aliases.resolve("", 1).unwrap_err().reason,
             Reason::PROTOCOL_ERROR
         );
-        assert_eq!(aliases.resolve("a", 2), Ok("a"));
-        assert_eq!(aliases.resolve("", 2), Ok("a"));
+        assert_eq!(aliases.resolve("a", 2), Ok("a".into()));
+        assert_eq!(aliases.resolve("", 2), Ok("a".into()));
         assert_eq!(
             aliases.resolve("", 1).unwrap_err().reason,
             Reason::PROTOCOL_ERROR
         );
-        assert_eq!(aliases.resolve("b", 2), Ok("b"));
-        assert_eq!(aliases.resolve("", 2), Ok("b"));
+        assert_eq!(aliases.resolve("b", 2), Ok("b".into()));
+        assert_eq!(aliases.resolve("", 2), Ok("b".into()));
         for alias in [0, 3] {
             let reason = aliases.resolve("c", alias).unwrap_err().reason;
             assert_eq!(reason, Reason::TOPIC_ALIAS_INVALID);

@@ -79,7 +79,7 @@ pub(super) fn subscribe(core: &Rc<Core>, connection: &Rc<Connection>, packet: &S
         properties,
         reasons: &reasons,
     };
-    let written = state.out.append(|out| suback.encode(version, out));
+    let written = state.reply(|out| suback.encode(version, out));
     debug_assert!(
         written.is_ok(),
         "there are fewer reasons than bytes in the SUBSCRIBE"
@@ -108,7 +108,7 @@ pub(super) fn unsubscribe(core: &Rc<Core>, connection: &Rc<Connection>, packet: 
         properties,
         reasons: &reasons,
     };
-    let written = state.out.append(|out| unsuback.encode(version, out));
+    let written = state.reply(|out| unsuback.encode(version, out));
     debug_assert!(
         written.is_ok(),
         "there are fewer reasons than bytes in the UNSUBSCRIBE"
