@@ -1,1 +1,528 @@
+use std::collections::{BTreeMap, VecDeque};
 
+use headwater_wire::batch::{BatchBuilder, Header};
+use headwater_wire::uplink::{LaneTopic, Position, Refusal, Topic};
+use proptest::prelude::*;
+
+use super::*;
+
+const UUID: &str = "01020304-0506-0708-090a-0b0c0d0e0f10";
+const OPTIONS: Options = Options {
+    window: 4,
+    keep_alive_ms: 300_000,
+    watchdog_ms: WATCHDOG_MS,
+    seed: 5,
+};
+
+/// The log and the broker, as simple as they can be, and a client that numbers publishes.
+#[derive(Default)]
+struct World {
+    now: Millis,
+    lanes: BTreeMap<LaneName, Lane>,
+    connected: bool,
+    /// Publishes that the broker has not answered, by packet id.
+    open: VecDeque<(u16, String, Bytes)>,
+    packet_id: u16,
+    status_asked: usize,
+    held: BTreeMap<LaneName, String>,
+    aside: Vec<(LaneName, Position)>,
+    most_open: usize,
+}
+
+type Text = Vec<(String, String)>;
+/// Packet id, reason code and user properties.
+type Reply = (u16, u8, Text);
+
+#[derive(Default)]
+struct Lane {
+    batches: Vec<SealedBatch>,
+    acked: Position,
+    /// What the broker has.
+    next: Position,
+    taken: Vec<Position>,
+}
+
+impl World {
+    fn new(lanes: &[(&str, usize)]) -> Self {
+        let mut world = Self::default();
+        for (stream, batches) in lanes {
+            let lane = world.lanes.entry(LaneName::main(stream)).or_default();
+            for first in (0..*batches as u64).map(|number| Position(number * 10)) {
+                let next = Position(first.0 + 10);
+                lane.batches.push(SealedBatch {
+                    first,
+                    next,
+                    bytes: batch(first),
+                });
+            }
+        }
+        world
+    }
+
+    fn states(&self) -> Vec<LaneState> {
+        let state = |(name, lane): (&LaneName, &Lane)| {
+            let end = lane.batches.last().map_or(Position(0), |batch| batch.next);
+            LaneState {
+                name: name.clone(),
+                generation: 0,
+                predecessor: None,
+                oldest: Position(0),
+                acked: lane.acked,
+                sealed: end,
+                next: end,
+            }
+        };
+        self.lanes.iter().map(state).collect()
+    }
+
+    fn start(&self) -> Uplink {
+        let mut uplink = Uplink::new(OPTIONS, self.now);
+        uplink.handle_lanes(self.now, self.states());
+        uplink
+    }
+
+    /// Does what the uplink says until it says nothing.
+    fn perform(&mut self, uplink: &mut Uplink) {
+        while let Some(output) = uplink.poll_output() {
+            self.do_one(uplink, output);
+            self.most_open = self.most_open.max(self.open.len());
+        }
+    }
+
+    fn do_one(&mut self, uplink: &mut Uplink, output: Output) {
+        let now = self.now;
+        match output {
+            Output::Connect => {
+                self.connected = true;
+                uplink.handle_connected(now, Connack::default());
+            }
+            Output::Disconnect => self.cut(),
+            Output::Publish { topic, payload } => {
+                self.packet_id = self.packet_id % 100 + 1;
+                self.open.push_back((self.packet_id, topic, payload));
+                uplink.handle_sent(now, self.packet_id);
+            }
+            Output::Read {
+                connection,
+                lane,
+                from,
+            } => {
+                let found = self.lanes[&lane]
+                    .batches
+                    .iter()
+                    .find(|batch| batch.first == from);
+                uplink.handle_batch(now, connection, &lane, Ok(found.cloned()));
+            }
+            Output::Handshake {
+                connection,
+                lane,
+                answer,
+            } => {
+                self.lanes.get_mut(&lane).unwrap().acked = answer.next;
+                let from = Ok(Handshake::Send(answer.next));
+                uplink.handle_handshake(now, connection, &lane, from);
+            }
+            Output::Acknowledge { lane, up_to } => {
+                let lane = self.lanes.get_mut(&lane).unwrap();
+                assert!(
+                    lane.acked < up_to && up_to <= lane.next,
+                    "acknowledged in order"
+                );
+                lane.acked = up_to;
+            }
+            Output::SetAside { lane, first } => self.aside.push((lane, first)),
+            Output::Hold { lane, error } => drop(self.held.insert(lane, error)),
+            Output::Release { lane } => drop(self.held.remove(&lane)),
+            Output::Link(up) => assert!(!up || self.connected),
+            Output::Status => {
+                self.status_asked += 1;
+                uplink.handle_status(now, Bytes::from_static(b"{}"));
+            }
+        }
+    }
+
+    fn cut(&mut self) {
+        self.open.clear();
+        self.connected = false;
+    }
+
+    /// The broker takes the oldest publish; `None` if there is none.
+    fn answer(&mut self) -> Option<Reply> {
+        let (id, topic, payload) = self.open.pop_front()?;
+        let (reason, text) = self.decide(&topic, &payload);
+        Some((id, reason, text))
+    }
+
+    fn decide(&mut self, topic: &str, payload: &[u8]) -> (u8, Text) {
+        let (reason, text) = match Topic::parse(topic).expect("a topic of ours") {
+            Topic::Status => (0, Vec::new()),
+            Topic::Resume(LaneTopic { stream, .. }) => {
+                let next = self.lanes[&LaneName::main(stream)].next.0.to_string();
+                let crc = ("crc", "00000000".to_owned());
+                (0, vec![("next", next), ("topic_id", UUID.to_owned()), crc])
+            }
+            Topic::Batch(LaneTopic { stream, .. }) => {
+                let lane = self.lanes.get_mut(&LaneName::main(stream)).unwrap();
+                let header = Header::parse_exact(payload).unwrap();
+                let range = headwater_wire::uplink::BatchRange::of(&header).unwrap();
+                if range.first > lane.next {
+                    (0x83, vec![("error", "out-of-order".to_owned())])
+                } else {
+                    if range.first == lane.next {
+                        lane.next = range.next;
+                        lane.taken.push(range.first);
+                    }
+                    (0, vec![("next", lane.next.0.to_string())])
+                }
+            }
+            Topic::Repair(_) => panic!("nothing is repaired here"),
+        };
+        let text = text
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        (reason, text.collect())
+    }
+
+    fn answer_all(&mut self, uplink: &mut Uplink) {
+        self.perform(uplink);
+        while let Some((id, reason, text)) = self.answer() {
+            uplink.handle_answer(self.now, id, reason, &text);
+            self.perform(uplink);
+        }
+    }
+
+    /// Answers the first batch in flight with a refusal, and everything before it as usual.
+    fn refuse_batch(&mut self, uplink: &mut Uplink, refusal: Refusal) {
+        self.perform(uplink);
+        loop {
+            let (_, topic, _) = self.open.front().expect("a batch is in flight");
+            if matches!(Topic::parse(topic), Ok(Topic::Batch(_))) {
+                break;
+            }
+            let (id, reason, text) = self.answer().unwrap();
+            uplink.handle_answer(self.now, id, reason, &text);
+            self.perform(uplink);
+        }
+        let (id, _, _) = self.open.pop_front().unwrap();
+        let text = [("error", refusal.as_str()), ("retry_ms", "1000")];
+        let text: Vec<_> = text
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        uplink.handle_answer(self.now, id, refusal.reason_code(), &text);
+        self.perform(uplink);
+    }
+
+    fn pass(&mut self, uplink: &mut Uplink, ms: i64) {
+        self.now = self.now.plus(ms);
+        uplink.handle_timeout(self.now);
+        self.perform(uplink);
+    }
+
+    fn assert_drained(&self) {
+        for (name, lane) in &self.lanes {
+            let firsts: Vec<_> = lane.batches.iter().map(|batch| batch.first).collect();
+            assert_eq!(lane.taken, firsts, "{name}");
+            assert_eq!(lane.acked, lane.next, "{name}");
+        }
+    }
+}
+
+fn batch(first: Position) -> Bytes {
+    let mut builder = BatchBuilder::new();
+    for _ in 0..10 {
+        builder.push(0, Some(b"k"), Some(b"v"), []).unwrap();
+    }
+    let mut out = Vec::new();
+    builder.finish_into(first.producer(1 << 52).unwrap(), &mut out);
+    out.into()
+}
+
+#[test]
+fn drains_every_lane_within_the_window() {
+    let mut world = World::new(&[("a", 30), ("b", 20), ("empty", 0)]);
+    let mut uplink = world.start();
+    world.answer_all(&mut uplink);
+    world.assert_drained();
+    assert_eq!(world.most_open, OPTIONS.window);
+    assert_eq!(uplink.link().state, LinkState::Up);
+}
+
+#[test]
+fn new_batches_leave_with_no_other_input() {
+    let mut world = World::new(&[("a", 1)]);
+    let mut uplink = world.start();
+    world.answer_all(&mut uplink);
+    let lane = world.lanes.get_mut(&LaneName::main("a")).unwrap();
+    let (first, next) = (Position(10), Position(20));
+    lane.batches.push(SealedBatch {
+        first,
+        next,
+        bytes: batch(first),
+    });
+    uplink.handle_lanes(world.now, world.states());
+    world.answer_all(&mut uplink);
+    world.assert_drained();
+}
+
+#[test]
+fn lanes_take_turns() {
+    let mut world = World::new(&[("a", 8), ("b", 8)]);
+    let mut uplink = world.start();
+    world.perform(&mut uplink);
+    let mut order = Vec::new();
+    while let Some((_, topic, _)) = world.open.front().cloned() {
+        if let Ok(Topic::Batch(lane)) = Topic::parse(&topic) {
+            order.push(lane.stream.to_owned());
+        }
+        let (id, reason, text) = world.answer().unwrap();
+        uplink.handle_answer(world.now, id, reason, &text);
+        world.perform(&mut uplink);
+    }
+    assert!(
+        order
+            .windows(4)
+            .all(|turn| turn.contains(&"a".to_owned()) || order.len() < 16)
+    );
+    world.assert_drained();
+}
+
+#[test]
+fn the_first_stale_reconnects_at_once_the_second_waits() {
+    let mut world = World::new(&[("a", 9)]);
+    let mut uplink = world.start();
+    world.refuse_batch(&mut uplink, Refusal::Stale);
+    assert_eq!(uplink.link().state, LinkState::Up, "on a new connection");
+    world.refuse_batch(&mut uplink, Refusal::Stale);
+    assert!(
+        uplink
+            .link()
+            .error
+            .is_some_and(|error| error.contains("stale"))
+    );
+    world.pass(&mut uplink, crate::backoff::CAP_MS);
+    world.answer_all(&mut uplink);
+    world.assert_drained();
+}
+
+#[test]
+fn busy_is_waited_for() {
+    let mut world = World::new(&[("a", 9)]);
+    let mut uplink = world.start();
+    world.refuse_batch(&mut uplink, Refusal::Busy);
+    assert_eq!(uplink.link().state, LinkState::Down);
+    world.pass(&mut uplink, 499);
+    assert_eq!(
+        uplink.link().state,
+        LinkState::Down,
+        "half of retry_ms at least"
+    );
+    world.pass(&mut uplink, 1_001);
+    world.answer_all(&mut uplink);
+    world.assert_drained();
+}
+
+#[test]
+fn a_corrupt_batch_is_sent_once_more_and_then_set_aside() {
+    let mut world = World::new(&[("a", 9)]);
+    let mut uplink = world.start();
+    world.refuse_batch(&mut uplink, Refusal::Corrupt);
+    assert_eq!(world.aside, []);
+    world.refuse_batch(&mut uplink, Refusal::Corrupt);
+    assert_eq!(world.aside, [(LaneName::main("a"), Position(0))]);
+}
+
+#[test]
+fn a_refused_lane_is_held_and_tried_again_and_the_others_go_on() {
+    let mut world = World::new(&[("a", 9), ("b", 9)]);
+    let mut uplink = world.start();
+    world.perform(&mut uplink);
+    let (id, topic, _) = world.open.remove(0).unwrap();
+    assert!(topic.contains("resume/a"), "{topic}");
+    let text = [("error".to_owned(), "no-stream".to_owned())];
+    uplink.handle_answer(world.now, id, 0x90, &text);
+    world.answer_all(&mut uplink);
+    assert_eq!(
+        uplink.link().state,
+        LinkState::Up,
+        "one refused lane costs no connection"
+    );
+    assert!(world.held[&LaneName::main("a")].contains("no-stream"));
+    assert_eq!(world.lanes[&LaneName::main("b")].taken.len(), 9);
+    world.pass(&mut uplink, HELD_RETRY_MS);
+    world.answer_all(&mut uplink);
+    assert!(world.held.is_empty());
+    world.assert_drained();
+}
+
+#[test]
+fn a_lane_that_forked_is_held() {
+    let mut world = World::new(&[("a", 9)]);
+    let mut uplink = world.start();
+    while let Some(output) = uplink.poll_output() {
+        if let Output::Handshake {
+            connection, lane, ..
+        } = output
+        {
+            let fork = Ok(Handshake::Fork(crate::handshake::Fork::Ahead));
+            uplink.handle_handshake(world.now, connection, &lane, fork);
+        } else {
+            world.do_one(&mut uplink, output);
+            if let Some((id, reason, text)) = world.answer() {
+                uplink.handle_answer(world.now, id, reason, &text);
+            }
+        }
+    }
+    assert!(world.held[&LaneName::main("a")].contains("needs a repair"));
+    assert!(world.lanes[&LaneName::main("a")].taken.is_empty());
+}
+
+#[test]
+fn a_batch_above_the_brokers_limit_holds_its_lane() {
+    let mut world = World::new(&[("a", 2)]);
+    let mut uplink = world.start();
+    assert_eq!(uplink.poll_output(), Some(Output::Connect));
+    world.connected = true;
+    let connack = Connack {
+        receive_max: None,
+        packet_bytes_max: Some(100),
+    };
+    uplink.handle_connected(world.now, connack);
+    world.answer_all(&mut uplink);
+    assert!(world.held[&LaneName::main("a")].contains("limit of 100"));
+}
+
+#[test]
+fn silence_is_noticed() {
+    let mut world = World::new(&[("a", 9)]);
+    let mut uplink = world.start();
+    world.perform(&mut uplink);
+    uplink.handle_activity(world.now.plus(WATCHDOG_MS - 1));
+    world.pass(&mut uplink, WATCHDOG_MS);
+    assert!(
+        uplink
+            .link()
+            .error
+            .is_some_and(|error| error.contains("did not answer"))
+    );
+    world.pass(&mut uplink, crate::backoff::CAP_MS);
+    world.answer_all(&mut uplink);
+    world.assert_drained();
+    let status = world.status_asked;
+    world.pass(&mut uplink, STATUS_EVERY_MS);
+    world.answer_all(&mut uplink);
+    assert_eq!(world.status_asked, status + 1);
+    for _ in 0..20 {
+        world.now = world.now.plus(STATUS_EVERY_MS);
+        uplink.handle_timeout(world.now);
+        while let Some(output) = uplink.poll_output() {
+            if !matches!(output, Output::Status) {
+                world.do_one(&mut uplink, output);
+            }
+        }
+        if uplink
+            .link()
+            .error
+            .is_some_and(|error| error.contains("silent"))
+        {
+            return;
+        }
+    }
+    panic!("two keep-alives without a packet were not noticed");
+}
+
+#[test]
+fn a_small_receive_maximum_keeps_ids_apart() {
+    let mut world = World::new(&[("a", 9)]);
+    let mut uplink = world.start();
+    assert_eq!(uplink.poll_output(), Some(Output::Connect));
+    world.connected = true;
+    let connack = Connack {
+        receive_max: Some(2),
+        packet_bytes_max: None,
+    };
+    uplink.handle_connected(world.now, connack);
+    world.answer_all(&mut uplink);
+    assert_eq!(world.most_open, 1);
+    world.assert_drained();
+}
+
+#[derive(Debug, Clone)]
+enum Fault {
+    Answer,
+    Cut,
+    SwallowAndCut,
+    Refuse(u8),
+    Nonsense,
+    Stale,
+    Pass(i64),
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        12 => Just(Fault::Answer),
+        1 => Just(Fault::Cut),
+        1 => Just(Fault::SwallowAndCut),
+        1 => (0u8..3).prop_map(Fault::Refuse),
+        1 => Just(Fault::Nonsense),
+        1 => Just(Fault::Stale),
+        2 => (0i64..40_000).prop_map(Fault::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Whatever the link and the broker do, everything arrives once, in order, and at last.
+    #[test]
+    fn nothing_is_lost_or_doubled(faults in proptest::collection::vec(fault(), 0..120)) {
+        let mut world = World::new(&[("a", 15), ("b", 6)]);
+        let mut uplink = world.start();
+        world.perform(&mut uplink);
+        for fault in faults {
+            let now = world.now;
+            match fault {
+                Fault::Answer => {
+                    if let Some((id, reason, text)) = world.answer() {
+                        uplink.handle_answer(now, id, reason, &text);
+                    }
+                }
+                Fault::Cut | Fault::SwallowAndCut => {
+                    if matches!(fault, Fault::SwallowAndCut) {
+                        world.answer();
+                    }
+                    if world.connected {
+                        world.cut();
+                        uplink.handle_disconnected(now, "Connection was cut".into());
+                    }
+                }
+                Fault::Refuse(which) => {
+                    let refusal = [Refusal::Stale, Refusal::Conflict, Refusal::Busy];
+                    let refusal = refusal[usize::from(which)];
+                    if let Some((id, topic, _)) = world.open.front().cloned()
+                        && topic.contains("/batch/")
+                    {
+                        world.open.pop_front();
+                        let text = [("error".to_owned(), refusal.as_str().to_owned())];
+                        uplink.handle_answer(now, id, refusal.reason_code(), &text);
+                    }
+                }
+                Fault::Nonsense => uplink.handle_answer(now, 999, 0, &[]),
+                // An answer of the log that belongs to a connection of the past.
+                Fault::Stale => {
+                    let lane = LaneName::main("a");
+                    uplink.handle_batch(now, ConnectionId(0), &lane, Ok(None));
+                    uplink.handle_disconnected(Millis(0).min(now), "late".into());
+                    world.cut();
+                }
+                Fault::Pass(ms) => world.pass(&mut uplink, ms),
+            }
+            world.perform(&mut uplink);
+        }
+        for _ in 0..8 {
+            world.pass(&mut uplink, WATCHDOG_MS + crate::backoff::CAP_MS);
+            world.answer_all(&mut uplink);
+        }
+        world.assert_drained();
+        prop_assert!(world.most_open <= OPTIONS.window);
+    }
+}
