@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::query::Params;
-use crate::backend::DeviceView;
+use crate::backend::{DeviceView, LaneView};
 use crate::door::Door;
 
 /// All agents that were ever heard of.
@@ -29,42 +29,72 @@ fn describe(view: &DeviceView, connected: bool) -> Value {
         .as_ref()
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default();
-    let held = status["lanes"].as_array().map_or(&[][..], Vec::as_slice);
-    let sum = |field: &str| -> u64 {
-        held.iter()
-            .filter_map(|lane| lane[field].as_u64())
-            .fold(0, u64::saturating_add)
-    };
-    let oldest_ms = held
-        .iter()
-        .filter_map(|lane| lane["oldest_ms"].as_i64())
-        .min();
-    let lanes: Vec<Value> = view
-        .lanes
-        .iter()
-        .map(|lane| {
-            json!({
-                "stream": lane.stream,
-                "lane": lane.lane,
-                "generation": lane.generation,
-                "partition": lane.partition,
-                "next": lane.next,
-            })
-        })
-        .collect();
+    let lanes = status["lanes"].as_array().map_or(&[][..], Vec::as_slice);
+    let backlog = Backlog::of(lanes, &view.lanes);
+    let lost = lanes.iter().map(|lane| number(lane, "lost_events"));
     json!({
         "device": view.device,
         "connected": connected,
         "last_seen_ms": view.last_seen_ms,
         "agent": status["version"].as_str(),
         "backlog": {
-            "events": sum("events"),
-            "bytes": sum("bytes"),
-            "oldest_ms": oldest_ms,
+            "events": backlog.events,
+            "bytes": backlog.bytes,
+            "oldest_ms": backlog.oldest_ms,
         },
-        "lost_events": sum("lost_events"),
+        "lost_events": lost.fold(0, u64::saturating_add),
         "alarms": alarms(&status),
-        "lanes": lanes,
+        "lanes": view.lanes.iter().map(lane).collect::<Vec<_>>(),
+    })
+}
+
+/// What an agent held when it sent its status, less what has arrived since: a status is up to a
+/// minute old, and in a quiet one there may be nothing new to say.
+#[derive(Debug, Default)]
+struct Backlog {
+    events: u64,
+    bytes: u64,
+    oldest_ms: Option<i64>,
+}
+
+impl Backlog {
+    fn of(held: &[Value], arrived: &[LaneView]) -> Self {
+        let mut backlog = Self::default();
+        for lane in held {
+            let events = number(lane, "events");
+            let end = number(lane, "acked").saturating_add(events);
+            let same = |view: &&LaneView| {
+                lane["stream"].as_str() == Some(&view.stream)
+                    && lane["lane"].as_str() == Some(&view.lane)
+                    && lane["generation"].as_u64() == Some(view.generation.into())
+            };
+            let next = arrived.iter().find(same).map_or(0, |view| view.next);
+            let left = end.saturating_sub(next).min(events);
+            if left == 0 {
+                continue;
+            }
+            let bytes = u128::from(number(lane, "bytes")) * u128::from(left) / u128::from(events);
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            backlog.events = backlog.events.saturating_add(left);
+            backlog.bytes = backlog.bytes.saturating_add(bytes);
+            let oldest = [backlog.oldest_ms, lane["oldest_ms"].as_i64()];
+            backlog.oldest_ms = oldest.into_iter().flatten().min();
+        }
+        backlog
+    }
+}
+
+fn number(lane: &Value, field: &str) -> u64 {
+    lane[field].as_u64().unwrap_or(0)
+}
+
+fn lane(view: &LaneView) -> Value {
+    json!({
+        "stream": view.stream,
+        "lane": view.lane,
+        "generation": view.generation,
+        "partition": view.partition,
+        "next": view.next,
     })
 }
 
@@ -85,7 +115,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::backend::LaneView;
 
     fn view(status: Option<&'static str>) -> DeviceView {
         DeviceView {
@@ -105,8 +134,10 @@ mod tests {
     #[test]
     fn the_status_is_summed_up() {
         let status = r#"{"version":"0.1.0","lanes":[
-            {"events":2,"bytes":30,"oldest_ms":9,"lost_events":1},
-            {"events":1,"bytes":10,"oldest_ms":null,"lost_events":0}],
+            {"stream":"a","lane":"main","generation":0,"acked":5,"events":2,"bytes":30,
+             "oldest_ms":9,"lost_events":1},
+            {"stream":"b","lane":"main","generation":0,"acked":0,"events":1,"bytes":10,
+             "oldest_ms":null,"lost_events":0}],
             "alarms":[{"code":"clone","text":"Two of them","since_ms":5}]}"#;
         let expected = json!({
             "device": "gw-1", "connected": true, "last_seen_ms": 7, "agent": "0.1.0",
@@ -116,6 +147,23 @@ mod tests {
                        "next": 456}],
         });
         assert_eq!(describe(&view(Some(status)), true), expected);
+    }
+
+    #[test]
+    fn what_has_arrived_since_is_taken_off() {
+        let backlog = |acked: u64, events: u64, generation: u32| {
+            let held = json!({
+                "stream": "events", "lane": "main", "generation": generation, "acked": acked,
+                "events": events, "bytes": events * 10, "oldest_ms": 9,
+            });
+            let found = Backlog::of(&[held], &view(None).lanes);
+            (found.events, found.bytes, found.oldest_ms)
+        };
+        assert_eq!(backlog(400, 50, 0), (0, 0, None));
+        assert_eq!(backlog(400, 60, 0), (4, 40, Some(9)));
+        assert_eq!(backlog(456, 60, 0), (60, 600, Some(9)));
+        assert_eq!(backlog(500, 60, 0), (60, 600, Some(9)));
+        assert_eq!(backlog(400, 50, 1), (50, 500, Some(9)));
     }
 
     #[test]

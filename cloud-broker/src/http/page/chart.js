@@ -15,7 +15,6 @@ export class Chart {
   #plot = null;
   #shown = "";
   #chosen = [];
-  #unit = null;
   /** Once the user has chosen, nothing is chosen for them. */
   #manual = false;
 
@@ -32,7 +31,6 @@ export class Chart {
     this.#plot = null;
     this.#shown = "";
     this.#chosen = [];
-    this.#unit = null;
     this.#manual = false;
     this.#box.dataset.points = "0";
     this.#list.replaceChildren();
@@ -53,18 +51,19 @@ export class Chart {
     this.#box.dataset.points = String(Math.max(...tables.map(([times]) => times.length)));
   }
 
-  /** Takes series of one unit, so that one axis fits them all: of the unit that has most points. */
+  /**
+   * Takes series of one unit, so that one axis fits them all: of the first unit that is not much
+   * rarer than another.
+   */
   #choose() {
     const points = new Map();
     for (const name of this.#series.names) {
       const { unit, times } = this.#series.of(name);
       points.set(unit, (points.get(unit) ?? 0) + times.length);
     }
-    if (points.size === 0) return;
-    const most = [...points].reduce((a, b) => (b[1] > a[1] ? b : a));
-    // Only a unit with clearly more points changes what is looked at.
-    if (most[1] > 2 * (points.get(this.#unit) ?? 0)) this.#unit = most[0];
-    const names = this.#series.names.filter((name) => this.#series.of(name).unit === this.#unit);
+    const enough = Math.max(0, ...points.values()) / 10;
+    const [unit] = [...points.keys()].filter((unit) => points.get(unit) >= enough);
+    const names = this.#series.names.filter((name) => this.#series.of(name).unit === unit);
     this.#chosen = names.slice(0, CHOSEN_MAX);
   }
 

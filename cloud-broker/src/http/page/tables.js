@@ -14,7 +14,7 @@ export function bytes(n) {
 
 export function number(n, unit) {
   if (n === undefined || n === null) return "";
-  if (unit === "B" || unit === "bytes") return bytes(n);
+  if (unit === "B" || unit === "B/s") return bytes(n) + unit.slice(1);
   const text = Math.abs(n) >= 100_000 ? short.format(n) : String(Math.round(n * 1000) / 1000);
   return unit ? `${text}${unit === "%" ? "" : " "}${unit}` : text;
 }
