@@ -57,7 +57,10 @@ pub enum TailStep {
 
 impl Tail {
     /// Takes what came since the last call. Never blocks for long.
-    #[expect(clippy::should_implement_trait, reason = "what it gives has an end that is none")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it gives has an end that is none"
+    )]
     pub fn next(&mut self) -> TailStep {
         if self.ring.next.load(Ordering::Acquire) == self.next {
             return TailStep::Nothing;

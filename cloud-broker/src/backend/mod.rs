@@ -292,3 +292,6 @@ impl Future for Pending {
             .map(|answer| answer.unwrap_or(Err(AppendError::Unavailable(Unavailable::Stopped))))
     }
 }
+
+#[cfg(test)]
+mod tests;
