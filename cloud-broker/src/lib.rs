@@ -1,6 +1,6 @@
 //! The cloud broker: MQTT, Kafka and HTTP doors over one log.
 //!
-//! Where to begin: [`run`] puts the parts together and ends them; [`door::Door`] is what each
+//! Where to begin: [`run()`] puts the parts together and ends them; [`door::Door`] is what each
 //! protocol's door is given; `backend` is the log that they share. One request travels
 //! door → `validate` → `backend` → journal, and its answer the same way back.
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use rustls_pki_types::CertificateDer;
 
-pub use certificate::common_name;
+pub use certificate::{Unreadable, common_name};
 
 use crate::config::{Anonymous, Config};
 
