@@ -276,3 +276,26 @@ fn a_frame_of_a_later_format_is_refused_not_cut() {
     let refused = Journal::try_read(&store, writer.inc, 0).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::UnknownFormat, "{refused}");
 }
+
+#[test]
+fn a_frame_that_does_not_follow_the_one_before_is_not_counted() {
+    let disk = FakeDisk::new(8);
+    let store = open(&disk).unwrap();
+    let mut writer = Writer::new(1, 8);
+    // The same incarnation and slots, but another history.
+    let mut stranger = Writer::new(1, 9);
+    for _ in 0..3 {
+        let frame = writer.chunk(100);
+        writer.put_frame(&store, frame).unwrap();
+        let frame = stranger.chunk(100);
+        stranger.acknowledged.push(frame);
+    }
+    let (path, position) = place(&disk, &writer, 2);
+    let mut bytes = disk.contents(&path).unwrap();
+    let frame = stranger.chunk(100).bytes;
+    bytes[position + 4096..][..frame.len()].copy_from_slice(&frame);
+    disk.replace(&path, bytes);
+    drop(store);
+    disk.kill();
+    writer.verify(&open(&disk).unwrap(), 0);
+}
