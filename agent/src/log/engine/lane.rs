@@ -206,6 +206,7 @@ impl Lane {
         self.batcher.made_durable();
         self.durable = self.batcher.next();
         self.is_dirty = false;
+        self.drop_trimmed();
     }
 
     /// The present commit came to nothing, but for what lies in segments already.

@@ -59,8 +59,6 @@ impl Engine {
         if stored.is_ok() {
             lane.full.clear();
             lane.durable = lane.durable.max(lane.batcher.first());
-            let (acked, end) = (lane.acked, lane.segments_end());
-            lane.segments.acknowledge(now, acked, end);
         } else if !lane.full.is_empty() {
             // What lies in a segment and was not committed may come back with it after a crash:
             // it must not count beside what takes its positions now.
@@ -69,6 +67,9 @@ impl Engine {
             lane.record.fence_at = lane.segments_end();
             lane.is_dirty = true;
         }
+        // Small batches may have been acknowledged already; others certainly were not.
+        let (acked, end) = (lane.acked, lane.segments_end());
+        lane.segments.acknowledge(now, acked, end);
         stored
     }
 

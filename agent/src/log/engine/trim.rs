@@ -2,11 +2,12 @@
 
 use std::io;
 
-use headwater_agent_core::lane::{LaneName, SealedBatch};
+use headwater_agent_core::lane::LaneName;
 use headwater_agent_core::retention::{expired, next_expiry};
 use headwater_wire::time::Millis;
 
 use super::group::RETRY_MS;
+use super::lane::Entry;
 use super::{Engine, Lane, millis};
 
 impl Engine {
@@ -98,50 +99,44 @@ impl Engine {
 }
 
 impl Lane {
-    /// Drops small batches and losses past their grace period. They come back with a crash before
-    /// the next checkpoint, which does no harm: the broker says that it has them.
+    /// Lets go of small batches and losses past their grace period. They stay until what the
+    /// broker may name of them is durable: with the next frame.
     fn trim_journal(&mut self, now: Millis, keep_ms: i64) -> bool {
-        let is_over = |at: Option<Millis>| at.is_some_and(|at| now.since(at) >= keep_ms);
         let mut changed = false;
-        // Losses lie anywhere, and a segment that is still there may be in their range.
-        while let Some(loss) = self.losses.first()
-            && is_over(loss.acked_at)
-            && self
-                .segments
-                .first()
-                .is_none_or(|first| first >= loss.batch.next)
+        while let Some(entry) = self.first_to_trim()
+            && entry.acked_at.is_some_and(|at| now.since(at) >= keep_ms)
         {
-            let loss = self.losses.remove(0);
-            self.forget(&loss.batch);
-            changed = true;
-        }
-        while self.segments.first().is_none()
-            && let Some(entry) = self.small.front()
-            && is_over(entry.acked_at)
-            && let Some(entry) = self.small.pop_front()
-        {
-            self.forget(&entry.batch);
+            let batch = entry.batch.clone();
+            self.remember(&batch);
+            self.record.trimmed = batch.next;
+            self.is_dirty = true;
             changed = true;
         }
         changed
     }
 
-    fn forget(&mut self, batch: &SealedBatch) {
-        self.remember(batch);
-        self.record.trimmed = self.record.trimmed.max(batch.next);
-        self.is_dirty = true;
+    /// The oldest entry of the journal that was not let go, unless a segment lies before it.
+    fn first_to_trim(&self) -> Option<&Entry> {
+        let is_held = |entry: &&Entry| entry.batch.next > self.record.trimmed;
+        let small = self.small.iter().find(is_held);
+        let loss = self.losses.iter().find(is_held);
+        let first = small.into_iter().chain(loss).min_by_key(|entry| entry.batch.first)?;
+        let is_first = self.segments.first().is_none_or(|segment| segment >= first.batch.next);
+        is_first.then_some(first)
+    }
+
+    /// Drops what was let go: what the broker may name of it is durable now.
+    pub(super) fn drop_trimmed(&mut self) {
+        let trimmed = self.record.trimmed;
+        while self.small.front().is_some_and(|entry| entry.batch.next <= trimmed) {
+            self.small.pop_front();
+        }
+        self.losses.retain(|entry| entry.batch.next > trimmed);
     }
 
     fn next_trim(&self, keep_ms: i64) -> Option<Millis> {
         let segment = next_expiry(&self.segments.ledger(self.segments_end()), keep_ms);
-        let first = self.segments.first();
-        let small = self.small.front().filter(|_| first.is_none());
-        let loss = self.losses.first();
-        let loss = loss.filter(|loss| first.is_none_or(|first| first >= loss.batch.next));
-        let journal = [small, loss]
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.acked_at);
-        journal.map(|at| at.plus(keep_ms)).chain(segment).min()
+        let journal = self.first_to_trim().and_then(|entry| entry.acked_at);
+        journal.map(|at| at.plus(keep_ms)).into_iter().chain(segment).min()
     }
 }

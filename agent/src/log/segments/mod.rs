@@ -8,7 +8,7 @@ mod overlay;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -207,11 +207,29 @@ impl Segments {
 
     /// Removes segments that end at or below `trimmed`, the last one apart.
     fn remove_below(&mut self, trimmed: Position) -> io::Result<()> {
-        while self.list.get(1).is_some_and(|next| next.first <= trimmed) {
-            self.store.disk.remove(&self.path(&self.list[0]))?;
+        while let (Some(segment), Some(next)) = (self.list.front(), self.list.get(1)) {
+            let path = self.path(segment);
+            let is_below = next.first <= trimmed
+                || (segment.first < trimmed && self.ends_below(&path, next.first, trimmed));
+            if !is_below {
+                break;
+            }
+            self.store.disk.remove(&path)?;
             self.list.pop_front();
         }
         Ok(())
+    }
+
+    /// Whether the last batch below `end` ends at or below `trimmed`.
+    fn ends_below(&self, path: &Path, end: Position, trimmed: Position) -> bool {
+        let file = self.store.disk.open(path);
+        let db = file.and_then(|file| Db::open_read_only(file, self.store.meter.clone()));
+        let last = db.and_then(|db| {
+            let last = db.last_below(end);
+            db.close();
+            last
+        });
+        last.is_ok_and(|last| last.is_none_or(|last| last.next <= trimmed))
     }
 
     /// Adds batches, all of one commit, durable when this returns. After an error none of them
@@ -234,6 +252,9 @@ impl Segments {
         let committed = writer.db.commit(new, batches);
         if committed.is_ok() {
             writer.is_new = false;
+            if let Some(segment) = self.list.back_mut() {
+                segment.acked_at = None;
+            }
         } else if let Some(writer) = self.writer.take() {
             self.abandon(writer);
         }

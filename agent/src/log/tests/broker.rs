@@ -50,6 +50,7 @@ impl Broker {
             let name = lane.name;
             let Ok(handshake) = engine.handshake(&name, &self.answer(&name)) else { return };
             let Handshake::Send(mut at) = handshake else {
+                eprintln!("{}", engine.debug(&name));
                 panic!("{name} forked: {handshake:?} at {}", self.taken(&name).next);
             };
             for _ in 0..count {
