@@ -33,6 +33,8 @@ codes! {
     CORRUPT_MESSAGE = 2,
     /// No such topic or partition.
     UNKNOWN_TOPIC_OR_PARTITION = 3,
+    /// The topic is about to be there; clients ask again.
+    LEADER_NOT_AVAILABLE = 5,
     /// Another broker leads the partition.
     NOT_LEADER_OR_FOLLOWER = 6,
     /// The batch is larger than `max.message.bytes`.

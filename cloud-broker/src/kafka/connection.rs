@@ -16,7 +16,8 @@ use tokio::time::{error::Elapsed, timeout};
 
 use super::dispatch::{self, Handled, Unacknowledged};
 use super::frames::{Frame, FrameError, FrameReader};
-use super::session::{FetchRoom, Session, Shared};
+use super::room::Room;
+use super::session::{Session, Shared};
 use super::{outgoing, produce};
 use crate::auth::Denied;
 use crate::limits::Reserved;
@@ -65,7 +66,7 @@ pub(super) struct Answer {
 struct Held {
     _request: Option<Reserved>,
     _turn: Option<OwnedSemaphorePermit>,
-    _records: Option<FetchRoom>,
+    _records: Option<Room>,
 }
 
 type Working = Pin<Box<dyn Future<Output = Result<Answer, Ended>> + Send>>;
@@ -144,14 +145,20 @@ where
             frame = timeout(IDLE_MAX, frames.next(&mut stream, bytes_max)),
                 if end.is_none() && working.len() < PIPELINE_MAX =>
             {
-                let Some(frame) = frame?? else { return Ok(()) };
-                match begin(&session, frame, &turn).await {
-                    Ok(request) => working.push_back(request),
-                    Err(reason) => end = Some(Err(reason)),
+                match frame? {
+                    Ok(Some(frame)) => match begin(&session, frame, &turn).await {
+                        Ok(request) => working.push_back(request),
+                        Err(reason) => end = Some(Err(reason)),
+                    },
+                    // Nobody is left who could take answers.
+                    Ok(None) => return Ok(()),
+                    Err(FrameError::Io(reason)) => return Err(reason.into()),
+                    Err(reason) => end = Some(Err(reason.into())),
                 }
             }
         }
     }
+    outgoing::farewell(&mut stream).await;
     end.unwrap_or(Ok(()))
 }
 

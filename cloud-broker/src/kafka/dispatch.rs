@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use headwater_kafka::{ErrorCode, Header, Request, Response};
 
-use super::session::{FetchRoom, Session};
+use super::room::Room;
+use super::session::Session;
 use super::{api_versions, fetch, init_producer_id, list_offsets, metadata, produce};
 use crate::backend::{ReadError, Unavailable};
 
@@ -14,7 +15,7 @@ pub(super) struct Handled {
     /// The answer, if there is to be one.
     pub(super) response: Option<Response>,
     /// Memory that the answer's records hold.
-    pub(super) room: Option<FetchRoom>,
+    pub(super) room: Option<Room>,
 }
 
 impl From<Response> for Handled {

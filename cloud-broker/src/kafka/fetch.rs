@@ -13,8 +13,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use super::dispatch::{Handled, check_epoch, unreadable};
-use super::session::{FetchRoom, Session};
-use crate::backend::{ReadError, StoredBatch};
+use super::room::Room;
+use super::session::Session;
+use crate::backend::StoredBatch;
 
 /// Bytes of records in one answer, whatever the client permits; clients ask for the rest next.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -102,7 +103,7 @@ struct Gathered {
     bytes: usize,
     /// Something that the client is not to wait for: an error, or a history that is not ours.
     urgent: bool,
-    room: FetchRoom,
+    room: Room,
 }
 
 async fn gather(
@@ -195,7 +196,7 @@ async fn partition(
                 answer.records = batches.into_iter().map(|batch| batch.bytes).collect();
             }
         }
-        Err(reason) => answer.error = unreadable(&reason),
+        Err(error) => answer.error = error,
     }
     answer
 }
@@ -206,14 +207,17 @@ async fn read(
     place: PartitionId,
     offset: i64,
     bytes_max: usize,
-) -> Result<Vec<StoredBatch>, ReadError> {
+) -> Result<Vec<StoredBatch>, ErrorCode> {
     let backend = session.backend();
-    if let Some(batches) = backend.read_recent(place, offset, bytes_max) {
-        return batches;
-    }
-    let backend = Arc::clone(backend);
-    let reading = spawn_blocking(move || backend.read(place, offset, bytes_max));
-    reading.await.unwrap_or(Err(ReadError::Damaged(offset)))
+    let read = match backend.read_recent(place, offset, bytes_max) {
+        Some(read) => read,
+        None => {
+            let backend = Arc::clone(backend);
+            let reading = spawn_blocking(move || backend.read(place, offset, bytes_max));
+            reading.await.map_err(|_| ErrorCode::UNKNOWN_SERVER_ERROR)?
+        }
+    };
+    read.map_err(|reason| unreadable(&reason))
 }
 
 /// An answer without records. Of a partition that does not exist nothing is known, and clients

@@ -74,17 +74,18 @@ async fn made(session: &Session, name: &str, create: bool) -> Result<Arc<Stream>
     if !create {
         return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     }
+    // One after the other: of two clients that name the same topic the second finds it.
+    let _creating = session.creating().await;
+    if let Some(stream) = session.backend().catalog().by_name(name) {
+        return Ok(Arc::clone(stream));
+    }
     match session.backend().create_stream(spec).await {
         Ok(stream) => {
             tracing::info!(stream = name, "Stream created for a Kafka client");
             Ok(stream)
         }
-        // Somebody else was faster.
-        Err(CreateError::Exists) => {
-            let catalog = session.backend().catalog();
-            let stream = catalog.by_name(name).cloned();
-            stream.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-        }
+        // Another door is making it at this moment; clients ask again.
+        Err(CreateError::Exists) => Err(ErrorCode::LEADER_NOT_AVAILABLE),
         Err(CreateError::Spec(error)) => Err(illegal(&error)),
         Err(CreateError::Unavailable(reason)) => Err(unavailable(reason)),
     }

@@ -17,6 +17,7 @@ mod list_offsets;
 mod metadata;
 mod outgoing;
 mod produce;
+mod room;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use headwater_kafka::Encoded;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// How long a client may take nothing of an answer that waits for it.
 const STALL_MAX: Duration = Duration::from_secs(60);
+/// How long, and how much of what is unread, the end of a connection waits for its client.
+const FAREWELL_MAX: Duration = Duration::from_millis(200);
+const FAREWELL_READS_MAX: usize = 256;
 
 /// Writes one answer.
 ///
@@ -31,6 +34,23 @@ pub(super) async fn write(
         }
     }
     timeout(STALL_MAX, stream.flush()).await?
+}
+
+/// Ends the connection so that the client gets all that was written: to close a socket with
+/// something unread would reset it and throw away what is still on its way.
+pub(super) async fn farewell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let mut unread = [0; 4096];
+    let ending = async {
+        stream.shutdown().await?;
+        for _ in 0..FAREWELL_READS_MAX {
+            if stream.read(&mut unread).await? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whatever goes wrong, the connection is over.
+    drop(timeout(FAREWELL_MAX, ending).await);
 }
 
 /// Pieces of memory that are written as one.

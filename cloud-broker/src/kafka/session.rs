@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headwater_kafka::api_versions::Software;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::room::{Memory, Room};
 use crate::auth::Identity;
 use crate::backend::Backend;
 use crate::config::Config;
@@ -19,8 +19,6 @@ pub(super) const NODE_ID: i32 = 0;
 /// Bytes of records that are on their way to consumers, all connections of a listener together.
 /// When they are used up an answer carries one batch, which every consumer is owed.
 const FETCH_MEMORY_BYTES: usize = 64 << 20;
-/// The unit in which that is counted.
-const FETCH_UNIT_BYTES: usize = 1 << 10;
 /// Validators kept for reuse: more than work at the same time are not needed.
 const VALIDATORS_KEPT: usize = 16;
 
@@ -29,8 +27,9 @@ const VALIDATORS_KEPT: usize = 16;
 pub(super) struct Shared {
     pub(super) door: Door,
     pub(super) tls: Option<Arc<Tls>>,
-    fetch_memory: Arc<Semaphore>,
+    fetch_memory: Memory,
     validators: Mutex<Vec<Validator>>,
+    creating: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
@@ -38,8 +37,9 @@ impl Shared {
         Self {
             door,
             tls,
-            fetch_memory: Arc::new(Semaphore::new(FETCH_MEMORY_BYTES / FETCH_UNIT_BYTES)),
+            fetch_memory: Memory::new(FETCH_MEMORY_BYTES),
             validators: Mutex::default(),
+            creating: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -106,6 +106,11 @@ impl Session {
         }
     }
 
+    /// Waits for the turn to make a stream.
+    pub(super) async fn creating(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.creating.lock().await
+    }
+
     /// Lends a validator.
     pub(super) fn with_validator<T>(&self, work: impl FnOnce(&mut Validator) -> T) -> T {
         let validators = || {
@@ -123,49 +128,7 @@ impl Session {
     }
 
     /// Reserves up to `bytes` of the memory for answers to consumers; less if there is less.
-    pub(super) fn fetch_room(&self, bytes: usize) -> FetchRoom {
-        let mut units = bytes.div_ceil(FETCH_UNIT_BYTES);
-        while units > 0 {
-            let memory = Arc::clone(&self.shared.fetch_memory);
-            let wanted = u32::try_from(units).unwrap_or(u32::MAX);
-            if let Ok(permit) = memory.try_acquire_many_owned(wanted) {
-                let bytes = bytes.min(units * FETCH_UNIT_BYTES);
-                return FetchRoom {
-                    bytes,
-                    permit: Some(permit),
-                };
-            }
-            units /= 4;
-        }
-        FetchRoom {
-            bytes: 0,
-            permit: None,
-        }
-    }
-}
-
-/// Memory held for one answer to a consumer, given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct FetchRoom {
-    bytes: usize,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl FetchRoom {
-    /// How many bytes the answer should stay within.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Gives back what the answer, now known, does not need.
-    pub(super) fn shrink_to(&mut self, bytes: usize) {
-        let Some(permit) = &mut self.permit else {
-            return;
-        };
-        let spare = permit
-            .num_permits()
-            .saturating_sub(bytes.div_ceil(FETCH_UNIT_BYTES));
-        drop(permit.split(spare));
-        self.bytes = self.bytes.min(bytes);
+    pub(super) fn fetch_room(&self, bytes: usize) -> Room {
+        self.shared.fetch_memory.take(bytes)
     }
 }

@@ -99,6 +99,24 @@ async fn a_stranger_may_only_ask_for_our_versions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn memory_is_taken_by_what_arrived_not_by_what_was_announced() {
+    let limits = "[limits]\nrequest_memory = \"1MiB\"\n[kafka]\nmax_request = \"1MiB\"";
+    let broker = Broker::start(limits);
+    let mut greedy = Vec::new();
+    for _ in 0..20 {
+        let mut client = broker.client().await;
+        client.call(12, &MetadataRequest::default()).await;
+        let announced = (1 << 20) - 100i32;
+        let bytes = [&announced.to_be_bytes()[..], &[0; 100]].concat();
+        client.stream.write_all(&bytes).await.expect("it is read");
+        greedy.push(client);
+    }
+    let mut honest = broker.client().await;
+    honest.append("events", 0, batch(1, 5000)).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_are_counted_and_limited() {
     let broker = Broker::start("[limits]\nconnections = 2");
     let mut one = broker.client().await;

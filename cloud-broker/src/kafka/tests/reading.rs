@@ -142,11 +142,18 @@ async fn what_waits_is_answered_when_the_broker_stops() {
     let broker = Broker::start("");
     let mut client = broker.client().await;
     client.append("events", 0, batch(1, 1)).await;
-    client.send(12, &fetch(vec![from(1)]).with_max_wait_ms(LONG_MS)).await;
+    client
+        .send(12, &fetch(vec![from(1)]).with_max_wait_ms(LONG_MS))
+        .await;
     // What is sent behind it and has been appended shows that the long poll has begun.
-    client.send(9, &produce_request("events", 1, batch(1, 1))).await;
+    client
+        .send(9, &produce_request("events", 1, batch(1, 1)))
+        .await;
     let request = fetch(vec![from(0).with_partition(1)]).with_max_wait_ms(LONG_MS);
-    assert_eq!(base_offsets(&one(&mut broker.client().await, &request).await), [0]);
+    assert_eq!(
+        base_offsets(&one(&mut broker.client().await, &request).await),
+        [0]
+    );
     broker.stop().await;
     let answer = client.receive::<FetchRequest>(12).await;
     let partition = &answer.responses[0].partitions[0];
