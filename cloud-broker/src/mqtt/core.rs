@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use headwater_broker_core::Catalog;
 use headwater_mqtt::Reason;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_local};
 
 use super::connection::{self, CONNECT_TIME_MAX, Connection, End};
@@ -56,6 +57,8 @@ pub(super) struct Core {
     uncommitted_max: usize,
     stalled: Cell<bool>,
     stopping: Cell<bool>,
+    /// Rung when answers were given and when a connection is gone; heard when the broker stops.
+    changed: Notify,
 }
 
 /// Runs a core until the door is told to stop and its connections have ended.
@@ -117,6 +120,7 @@ impl Core {
             uncommitted_max: (memory / UNCOMMITTED_SHARE).min(UNCOMMITTED_BYTES_MAX),
             stalled: Cell::new(false),
             stopping: Cell::new(false),
+            changed: Notify::new(),
         }
     }
 
@@ -174,6 +178,7 @@ impl Core {
         self.release_answers();
         self.follow_tail();
         self.flush_marked();
+        self.changed.notify_one();
         if self.stalled.get() && self.inbox.bytes() <= self.uncommitted_max / 2 {
             self.stalled.set(false);
             self.connections
@@ -227,6 +232,7 @@ impl Core {
         }
         publish::publish_will(self, &mut state);
         connection.room.notify_one();
+        self.changed.notify_one();
     }
 
     /// Ends connections that have not been heard of for too long.
@@ -258,7 +264,7 @@ impl Core {
         self.wake_all();
         let answered = async {
             while !self.waiting.borrow().is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                self.changed.notified().await;
             }
         };
         drop(tokio::time::timeout(ANSWERS_TIME_MAX, answered).await);
@@ -268,7 +274,7 @@ impl Core {
             .for_each(|connection| connection.close(End::Stopping));
         let gone = async {
             while !self.connections.borrow().is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                self.changed.notified().await;
             }
         };
         drop(tokio::time::timeout(ANSWERS_TIME_MAX, gone).await);

@@ -209,30 +209,33 @@ mod tests {
 
     use super::*;
 
+    /// A batch of one record at time 1000.
+    fn batch<'h>(
+        key: Option<&[u8]>,
+        headers: impl IntoIterator<Item = (&'h str, Option<&'h [u8]>)>,
+    ) -> Vec<u8> {
+        let (mut builder, mut batch) = (BatchBuilder::new(), Vec::new());
+        builder.push(1000, key, Some(b"v"), headers).unwrap();
+        builder.finish_into(Producer::NONE, &mut batch);
+        batch
+    }
+
+    fn only(batch: &[u8]) -> Record<'_> {
+        let header = Header::parse(batch).unwrap();
+        let mut records = records(&header, payload(&header, batch));
+        records.next().unwrap().unwrap()
+    }
+
     fn round_trip(properties: &PropertyBuf, now_ms: i64) -> Option<(Vec<String>, Qos, bool)> {
         let headers = PlainHeaders::new("c", Qos::AtLeastOnce, true, properties.view());
-        let mut builder = BatchBuilder::new();
-        builder
-            .push(1000, Some(b"a/b"), Some(b"v"), headers.iter())
-            .unwrap();
-        let mut batch = Vec::new();
-        builder.finish_into(Producer::NONE, &mut batch);
-        let header = Header::parse(&batch).unwrap();
-        let record = records(&header, payload(&header, &batch))
-            .next()
-            .unwrap()
-            .unwrap();
-        let delivery = Delivery::of(record, 1000, now_ms)?;
+        let batch = batch(Some(b"a/b"), headers.iter());
+        let delivery = Delivery::of(only(&batch), 1000, now_ms)?;
         assert_eq!((delivery.topic, delivery.payload), ("a/b", &b"v"[..]));
         assert_eq!(delivery.client_id, Some(&b"c"[..]));
         let mut out = PropertyBuf::new();
         delivery.write_properties(&mut out);
-        let properties = out
-            .view()
-            .iter()
-            .map(|property| format!("{property:?}"))
-            .collect();
-        Some((properties, delivery.qos, delivery.retain))
+        let properties = out.view().iter().map(|property| format!("{property:?}"));
+        Some((properties.collect(), delivery.qos, delivery.retain))
     }
 
     fn properties(list: &[(Id, Value<'_>)]) -> PropertyBuf {
@@ -284,17 +287,8 @@ mod tests {
     fn what_is_no_topic_is_not_delivered() {
         let keys: [Option<&[u8]>; 5] = [None, Some(b""), Some(b"a/#"), Some(b"\xff"), Some(b"a\0")];
         for key in keys {
-            let mut builder = BatchBuilder::new();
-            let none: [(&str, Option<&[u8]>); 0] = [];
-            builder.push(0, key, None, none.into_iter()).unwrap();
-            let mut batch = Vec::new();
-            builder.finish_into(Producer::NONE, &mut batch);
-            let header = Header::parse(&batch).unwrap();
-            let record = records(&header, payload(&header, &batch))
-                .next()
-                .unwrap()
-                .unwrap();
-            assert!(Delivery::of(record, 0, 0).is_none(), "{key:?}");
+            let batch = batch(key, []);
+            assert!(Delivery::of(only(&batch), 0, 0).is_none(), "{key:?}");
         }
     }
 }

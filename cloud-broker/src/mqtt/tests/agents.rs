@@ -276,7 +276,7 @@ fn a_declared_loss_is_counted_with_its_reason() {
         from: Position(0),
         to: Position(7),
     };
-    let value = format!("{{\"from\":0,\"to\":7,\"reason\":\"overflow\",\"events\":7}}");
+    let value = r#"{"from":0,"to":7,"reason":"overflow","events":7}"#;
     let loss = |key: &str| {
         let mut builder = BatchBuilder::new();
         let lost = range.to_string();
