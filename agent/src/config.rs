@@ -158,7 +158,7 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SettingsError::new(Some(&name), error.to_string()))?;
         let mut config = Self::parse(&text, &name, env)?;
-        config.resolve(path.parent().unwrap_or_else(|| Path::new("")));
+        config.resolve_paths(path);
         Ok(config)
     }
 
@@ -181,16 +181,17 @@ impl Config {
         }
     }
 
-    fn resolve(&mut self, folder: &Path) {
+    fn resolve_paths(&mut self, file: &Path) {
         let uplink = &mut self.uplink;
-        let files = [
-            &mut uplink.ca,
-            &mut uplink.cert,
-            &mut uplink.key,
-            &mut uplink.password_file,
+        let paths = [
+            self.data_dir.as_mut(),
+            uplink.ca.as_mut(),
+            uplink.cert.as_mut(),
+            uplink.key.as_mut(),
+            uplink.password_file.as_mut(),
         ];
-        for file in files.into_iter().flatten() {
-            *file = folder.join(&*file);
+        for path in paths.into_iter().flatten() {
+            *path = headwater_settings::beside(file, path);
         }
     }
 }

@@ -317,3 +317,6 @@ fn join(thread: std::thread::JoinHandle<Result<(), RunError>>) -> Result<(), Run
     };
     thread.join().unwrap_or_else(panicked)
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,9 @@ async fn submit(intake: &Intake, readings: &[Reading]) {
             Err(refused) => intake.rejected(1, &refused.to_string()),
         }
     }
+    if events.is_empty() {
+        return;
+    }
     // A full log is counted and shown in the status; the next reading tries again.
     let _counted = intake.append(events).await;
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::address::{Candidate, Candidates};
 use super::tls::{self, TlsError};
 use super::{Options, PACKET_IDS, words};
-use crate::config::Scheme;
+use crate::config::{Scheme, Url};
 
 /// From the start of an attempt to the CONNACK.
 const CONNECT_TIMEOUT_S: u64 = 10;
@@ -27,8 +27,8 @@ const EVENTS_MAX: usize = 64;
 /// What happens on a connection.
 #[derive(Debug)]
 pub(super) enum Happened {
-    /// The broker took it.
-    Connected(AsyncClient, Box<ConnAck>),
+    /// The broker at this address took it.
+    Connected(AsyncClient, Box<ConnAck>, Url),
     /// A packet came that matters to nobody.
     Activity,
     /// The next publish was written under this packet id.
@@ -66,9 +66,9 @@ impl Connection {
     /// The next thing that happens.
     pub(super) async fn next(&mut self) -> Happened {
         match self.events.recv().await {
-            Some(Happened::Connected(client, ack)) => {
+            Some(Happened::Connected(client, ack, url)) => {
                 self.client = Some(client.clone());
-                Happened::Connected(client, ack)
+                Happened::Connected(client, ack, url)
             }
             Some(happened) => happened,
             None => Happened::Ended("The MQTT client stopped".to_owned()),
@@ -110,11 +110,8 @@ async fn attempt(
         };
         match connect(options, &candidate).await {
             Ok((client, event_loop, ack)) => {
-                if events
-                    .send(Happened::Connected(client, Box::new(ack)))
-                    .await
-                    .is_err()
-                {
+                let connected = Happened::Connected(client, Box::new(ack), candidate.url.clone());
+                if events.send(connected).await.is_err() {
                     return "The driver is gone".to_owned();
                 }
                 let error = serve(event_loop, events).await;

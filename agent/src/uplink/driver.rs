@@ -41,6 +41,7 @@ pub(super) struct Driver {
     told: u64,
     looked_at: Instant,
     look_wanted: bool,
+    last_error: Option<String>,
 }
 
 /// An answer for the core.
@@ -74,6 +75,7 @@ impl Driver {
             told: 0,
             looked_at: now,
             look_wanted: false,
+            last_error: None,
         }
     }
 
@@ -128,13 +130,14 @@ impl Driver {
     fn handle(&mut self, happened: Happened) {
         let now = self.now();
         match happened {
-            Happened::Connected(_, ack) => {
+            Happened::Connected(_, ack, url) => {
                 let properties = ack.properties.as_ref();
                 let connack = Connack {
                     receive_max: properties.and_then(|properties| properties.receive_max),
                     packet_bytes_max: properties.and_then(|properties| properties.max_packet_size),
                 };
-                tracing::info!("Connected to the broker");
+                tracing::info!("Connected to {url}");
+                self.last_error = None;
                 self.core.handle_connected(now, connack);
             }
             Happened::Activity => {
@@ -150,7 +153,13 @@ impl Driver {
             }
             Happened::Ended(error) => {
                 self.connection = None;
-                tracing::info!("The link is down: {error}");
+                // An offline month must not fill a device's journal with one line.
+                if self.last_error.as_ref() == Some(&error) {
+                    tracing::debug!("The link is still down: {error}");
+                } else {
+                    tracing::info!("The link is down: {error}");
+                }
+                self.last_error = Some(error.clone());
                 self.core.handle_disconnected(now, error);
             }
         }

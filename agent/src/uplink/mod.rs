@@ -1,7 +1,7 @@
 //! The uplink: moves bytes for [`headwater_agent_core::uplink`], which decides.
 //!
 //! One rumqttc event loop per connection, polled by a task of its own and thrown away on any doubt
-//! ([`client`]); the log is the only queue. The driver hands what happens to the core and does
+//! (`client.rs`); the log is the only queue. The driver hands what happens to the core and does
 //! what the core says.
 
 mod address;

@@ -19,6 +19,8 @@ pub(super) struct Client {
     pub(super) silence_max: Option<Duration>,
     /// QoS 1 deliveries that it takes at a time.
     pub(super) receive_max: u16,
+    /// Whether acknowledgements may say why (Request Problem Information).
+    pub(super) wants_reasons: bool,
     /// Bytes of a packet that it takes.
     pub(super) packet_bytes_max: usize,
     pub(super) will: Option<Will>,
@@ -82,6 +84,7 @@ pub(super) fn accept(
         id,
         silence_max: (!keep_alive.is_zero()).then(|| keep_alive + keep_alive / 2),
         receive_max: receive_max.min(DELIVERIES_MAX),
+        wants_reasons: connect.properties.byte(Id::RequestProblemInfo) != Some(0),
         packet_bytes_max: packet_bytes_max.map_or(usize::MAX, |bytes| {
             usize::try_from(bytes).unwrap_or(usize::MAX)
         }),

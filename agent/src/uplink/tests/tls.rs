@@ -102,7 +102,7 @@ async fn said(options: &Options, address: Option<&str>) -> String {
         url: options.urls[0].clone(),
         address: address.map(|address| address.parse().unwrap()),
     };
-    match crate::uplink::client::connect(options, &candidate).await {
+    match client::connect(options, &candidate).await {
         Ok(_connected) => "connected".to_owned(),
         Err(words) => words,
     }

@@ -15,6 +15,9 @@ use crate::sources::mqtt::record;
 /// What an event takes in memory beside its own bytes: names and lists of its headers.
 const EVENT_OVERHEAD_BYTES: usize = 512;
 
+/// A PUBACK with a reason string, the string left out.
+const ACK_BYTES: usize = 16;
+
 /// What the publishes of one read become.
 #[derive(Default)]
 pub(super) struct Gather {
@@ -176,8 +179,10 @@ impl Session {
             None => self.write(&Packet::PubAck(Ack::success(packet_id))),
             Some((reason, why)) if self.version() == Version::V5 => {
                 let mut properties = PropertyBuf::new();
-                // A reason too long to say is left out.
-                let _fits = properties.push(Id::ReasonString, Value::Text(why));
+                if self.may_explain(why) {
+                    // A reason too long to say is left out.
+                    let _fits = properties.push(Id::ReasonString, Value::Text(why));
+                }
                 let properties = properties.view();
                 self.write(&Packet::PubAck(Ack {
                     packet_id,
@@ -187,6 +192,13 @@ impl Session {
             }
             Some((reason, why)) => self.disconnect(*reason, &why.clone()),
         }
+    }
+
+    /// Whether the client wants reasons and takes a packet that holds this one (MQTT-3.4.2-2).
+    fn may_explain(&self, why: &str) -> bool {
+        self.client.as_ref().is_some_and(|client| {
+            client.wants_reasons && why.len() + ACK_BYTES <= client.packet_bytes_max
+        })
     }
 }
 
