@@ -1,6 +1,6 @@
 //! Where the broker's log lives: Slots, Registers, Blobs, their formats and their local and faulty homes.
 //!
-//! Everything above [`traits`] is the same code on one machine and in a cluster. [`format`]
+//! Everything above [`traits`] is the same code on one machine and in a cluster. [`mod@format`]
 //! holds every byte that is stored (`FORMAT.md` beside this crate documents them), [`local`]
 //! keeps them in files of one directory, [`disk`] is the waist below it, and [`faulty`] a disk
 //! that loses power, lies, tears and fills up by a seed. This crate decides nothing about
