@@ -5,6 +5,7 @@ use std::time::Duration;
 mod agents;
 mod delivery;
 mod harness;
+mod hostile;
 mod limits;
 mod sessions;
 mod tls;

@@ -248,8 +248,12 @@ impl Client {
     pub(super) fn send_lossy(&mut self, packet: &Packet<'_>) {
         let mut out = BytesMut::new();
         packet.encode(self.version, &mut out).expect("short");
-        // The refusal is then found by reading.
-        drop(self.wire.write_all(&out));
+        self.send_anything(&out);
+    }
+
+    /// Sends to a peer that may have closed already: reading then finds it.
+    pub(super) fn send_anything(&mut self, bytes: &[u8]) {
+        drop(self.wire.write_all(bytes));
     }
 
     /// The connection ends, with nothing but a TLS alert.
