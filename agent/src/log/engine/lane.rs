@@ -236,6 +236,9 @@ impl Lane {
         let at = self
             .losses
             .partition_point(|entry| entry.batch.first < batch.first);
+        // What had gone is here again, as far as this says that it has.
+        self.record.trimmed = self.record.trimmed.min(batch.first);
+        self.is_dirty = true;
         self.losses.insert(at, Entry::new(batch));
     }
 

@@ -100,7 +100,7 @@ fn event(number: u64) -> Event {
     );
     Event {
         timestamp: 1_700_000_000_000 + number.cast_signed(),
-        key: format!("gw-1/sensor-{:02}/reading", number % 40),
+        key: format!("gw-1/sensor-{:02}/{number}", number % 40),
         value: Bytes::from(value),
         headers: Vec::new(),
     }
