@@ -57,7 +57,7 @@ impl Names {
         if let Some((name, file)) = &self.certificate {
             if name != device {
                 return Some(format!(
-                    "The log belongs to device \"{device}\", but the certificate {} says \"{name}\"",
+                    "This device is \"{device}\", but the certificate {} says \"{name}\"",
                     file.display()
                 ));
             }
@@ -65,12 +65,12 @@ impl Names {
             && user != device
         {
             return Some(format!(
-                "The log belongs to device \"{device}\", but uplink.user says \"{user}\""
+                "This device is \"{device}\", but uplink.user says \"{user}\""
             ));
         }
         match &self.configured {
             Some(name) if name != device => Some(format!(
-                "The log belongs to device \"{device}\", but the settings say device = \"{name}\""
+                "This device is \"{device}\" by its log, but the settings say device = \"{name}\""
             )),
             _ => None,
         }

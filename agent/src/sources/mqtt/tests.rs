@@ -63,13 +63,15 @@ impl Agent {
         client
     }
 
-    /// Events that are in the log, whether the counter of the source says the same.
+    /// Events that the source has counted as durable.
     fn events(&self) -> u64 {
         self.intake.view().events
     }
 
-    fn logged(&self) -> u64 {
-        self.log.lanes().first().map_or(0, |lane| lane.next.0)
+    /// Events that the log holds; asked of its thread, so that nothing before is missed.
+    async fn logged(&self) -> u64 {
+        let status = self.log.status().await;
+        status.lanes.first().map_or(0, |lane| lane.next.0)
     }
 }
 
@@ -102,7 +104,7 @@ async fn publishes_are_answered_in_order_when_they_are_in_the_log() {
     let agent = Agent::start(Limits::default()).await;
     for version in [V311, V5] {
         let mut client = agent.client(version, "c").await;
-        let before = agent.logged();
+        let before = agent.logged().await;
         for id in [3, 1, 2] {
             client.put(&Packet::Publish(publish("a/b", id)));
         }
@@ -112,7 +114,7 @@ async fn publishes_are_answered_in_order_when_they_are_in_the_log() {
                 .expect(|packet| is_ack(packet, id, Reason::SUCCESS))
                 .await;
         }
-        assert_eq!(agent.logged(), before + 3);
+        assert_eq!(agent.logged().await, before + 3);
     }
     assert_eq!(agent.events(), 6);
 }
@@ -203,7 +205,7 @@ async fn what_is_not_supported_ends_its_own_connection_alone() {
     let mut old = agent.client(V311, "c").await;
     old.send(&Packet::Publish(twice)).await;
     old.expect_end().await;
-    assert_eq!(agent.logged(), 0);
+    assert_eq!(agent.logged().await, 0);
     other.send(&Packet::PingReq).await;
     other
         .expect(|packet| matches!(packet, Packet::PingResp))
@@ -263,7 +265,7 @@ async fn an_event_of_300_kb_is_refused_clearly() {
     client
         .expect(|packet| is_ack(packet, 1, Reason::QUOTA_EXCEEDED))
         .await;
-    assert_eq!(agent.logged(), 0);
+    assert_eq!(agent.logged().await, 0);
 }
 
 #[tokio::test]
@@ -400,7 +402,7 @@ async fn a_slow_subscriber_never_holds_the_intake() {
             .expect(|packet| is_ack(packet, id, Reason::SUCCESS))
             .await;
     }
-    assert_eq!(agent.logged(), 200);
+    assert_eq!(agent.logged().await, 200);
 }
 
 #[tokio::test]
@@ -443,13 +445,13 @@ async fn a_will_is_published_unless_the_client_says_goodbye() {
                 .send(&Packet::Disconnect(Disconnect::new(Reason::SUCCESS)))
                 .await;
             client.expect_end().await;
-            assert_eq!(agent.logged(), 0);
+            assert_eq!(agent.logged().await, 0);
         }
     }
     watcher
         .expect(|packet| matches!(packet, Packet::Publish(will) if will.topic == "gone"))
         .await;
-    assert_eq!(agent.logged(), 1);
+    assert_eq!(agent.logged().await, 1);
 }
 
 #[tokio::test]
