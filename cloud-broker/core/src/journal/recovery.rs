@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use headwater_wire::time::Millis;
 use headwater_wire::uplink::{self, LANE_ID_BASE};
 
@@ -15,7 +14,7 @@ use crate::catalog::{self, CatalogRecord, internal_streams};
 use crate::lanes::{Bindings, Holders};
 use crate::state::{LaneEntry, ProducerBatch, ShardState};
 use crate::tail_index::{Place, TailIndex};
-use crate::{Catalog, Entry, LaneName, StreamId};
+use crate::{Catalog, Entry, StreamId};
 
 use super::chunk::{Chunk, PlainWriter};
 use super::part::{Kept, Part};
@@ -307,52 +306,5 @@ fn replay(part: &mut Part, entry: &Entry) {
         };
         part.producers
             .advance(id, entry.producer_epoch, batch, arrival);
-    }
-}
-
-impl Journal {
-    fn lanes(&self) -> Vec<LaneMoved> {
-        let mut lanes = Vec::new();
-        for (device, stream_name, binding) in self.bindings.iter() {
-            let Some(id) = self.catalog.partition(&binding.topic_id, binding.partition) else {
-                continue;
-            };
-            for (lane, bound) in &binding.lanes {
-                let generation = bound.generation;
-                let id_of_lane = uplink::producer_id(device, stream_name, lane, generation);
-                let part = &self.log.parts[id.index()];
-                lanes.push(LaneMoved {
-                    name: LaneName {
-                        device: device.to_owned(),
-                        stream: stream_name.to_owned(),
-                        lane: lane.clone(),
-                        generation,
-                    },
-                    partition: binding.partition,
-                    next: part.lanes.position(id_of_lane).0,
-                    arrival: part.lanes.arrival(id_of_lane),
-                });
-            }
-        }
-        lanes
-    }
-
-    fn statuses(&self) -> Vec<StatusKept> {
-        let devices = self
-            .catalog
-            .by_name(catalog::DEVICES)
-            .expect("always there");
-        let parts = devices
-            .partitions
-            .iter()
-            .map(|id| &self.log.parts[id.index()]);
-        let status = |(key, kept): (&Vec<u8>, &Kept)| StatusKept {
-            device: String::from_utf8_lossy(key).into_owned(),
-            json: Bytes::copy_from_slice(&kept.value),
-            arrival: Millis(kept.timestamp),
-        };
-        parts
-            .flat_map(|part| part.records.iter().map(status))
-            .collect()
     }
 }
