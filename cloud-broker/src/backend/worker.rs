@@ -2,15 +2,16 @@
 //! when that is durable tells everybody. One write at a time, and no linger: while it runs, the
 //! next chunk gathers.
 
+mod tell;
+mod trouble;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use headwater_broker_core::journal::{AppendRefusal, Draft, Journal, Placed};
+use headwater_broker_core::journal::{Draft, Journal};
 use headwater_broker_core::submit::Buffer;
-use headwater_broker_core::{Answer, PartitionId, Stream, StreamId, StreamSpec};
-use headwater_store::{ErrorKind, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use headwater_broker_core::{Answer, PartitionId, StreamId, StreamSpec};
 
 use super::commit::CommittedBatch;
 use super::inbox::Inbox;
@@ -19,7 +20,8 @@ use super::shared::{Job, Shared};
 use super::snapshot::Snapshots;
 use super::table::Cell;
 use super::writer::{Writer, Written};
-use super::{AppendError, Appended, CreateError, Unavailable, random};
+use super::{CreateError, Unavailable, random};
+use tell::{Told, give};
 
 /// What the thread owns.
 #[derive(Debug)]
@@ -52,21 +54,6 @@ struct Station {
     buffer: Buffer,
     answers: Vec<Answer>,
     ticket: Option<u64>,
-}
-
-type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
-
-/// What is told once the open chunk is durable.
-#[derive(Debug)]
-enum Told {
-    Appended {
-        reply: AppendReply,
-        placed: Placed,
-        _room: OwnedSemaphorePermit,
-    },
-    Refused(AppendReply, AppendError),
-    Created(oneshot::Sender<Result<Arc<Stream>, CreateError>>, StreamId),
-    Covered(usize),
 }
 
 impl Worker {
@@ -291,52 +278,17 @@ impl Worker {
         self.snapshots.wrote(&draft.entries);
     }
 
-    /// Gives the answers that waited for the chunk.
-    fn tell(&mut self) {
-        for told in self.told_at_commit.drain(..) {
-            match told {
-                Told::Appended { reply, placed, .. } => give(reply, Ok(placed.into())),
-                Told::Refused(reply, error) => give(reply, Err(error)),
-                Told::Created(reply, id) => {
-                    let stream = self.shared.catalog.load().by_id(&id).cloned();
-                    give(reply, stream.ok_or_else(|| Unavailable::Failed.into()));
-                }
-                Told::Covered(at) => {
-                    let Station {
-                        inbox,
-                        buffer,
-                        answers,
-                        ticket,
-                    } = &mut self.stations[at];
-                    buffer.clear();
-                    if let Some(ticket) = ticket.take() {
-                        inbox.covered(ticket, answers);
-                    }
-                }
-            }
+    /// Nothing more is taken; what was taken is committed; the journal ends.
+    fn stop(mut self) {
+        self.shared.gate.trouble_is(Unavailable::Stopped, true);
+        self.turn();
+        self.snapshots
+            .finish(&self.shared, &mut self.journal, &self.writer);
+        if let Err(error) = self.snapshots.seal(&self.shared, &mut self.writer) {
+            tracing::error!("The journal cannot be ended, the next start will do it: {error}");
         }
-    }
-
-    /// Everything that is not committed is lost, and whoever waits is told so.
-    fn fail(&mut self, trouble: Unavailable, jobs: impl Iterator<Item = Job>) {
-        self.journal.fail();
-        for told in self.told_at_commit.drain(..) {
-            match told {
-                Told::Appended { reply, .. } | Told::Refused(reply, _) => {
-                    give(reply, Err(trouble.into()));
-                }
-                Told::Created(reply, _) => give(reply, Err(trouble.into())),
-                Told::Covered(_) => {}
-            }
-        }
-        jobs.chain(self.shared.take_jobs())
-            .for_each(|job| refuse(job, trouble));
-        for station in &mut self.stations {
-            station.buffer.clear();
-            station.answers.clear();
-            station.inbox.lost(station.ticket.take());
-            station.inbox.wake();
-        }
+        // What came in while the last chunk was written: nobody reads it any more.
+        self.fail(Unavailable::Stopped, std::iter::empty());
     }
 
     fn publish_catalog(&self) {
@@ -352,124 +304,6 @@ impl Worker {
     }
 }
 
-/// Trouble with the disk: what is taken, and when it is tried again.
-impl Worker {
-    fn trouble(&mut self, error: &StoreError) -> Unavailable {
-        let trouble = match error.kind {
-            ErrorKind::NoSpace => Unavailable::DiskFull,
-            _ => Unavailable::Failed,
-        };
-        self.failures += 1;
-        // One failure may be over with the next file; a disk that keeps failing is given a rest.
-        let shut = self.failures > 1 || trouble == Unavailable::DiskFull;
-        if self.failures == 1 {
-            tracing::error!("The journal cannot be written, what was uncommitted is lost: {error}");
-        }
-        self.shared.gate.trouble_is(trouble, shut);
-        self.retry_at = Some(Instant::now() + self.retry_after());
-        trouble
-    }
-
-    fn wrote(&mut self) {
-        if self.failures > 0 {
-            tracing::info!("The journal is written again");
-            self.failures = 0;
-            self.retry_at = None;
-            self.shared.gate.open();
-        }
-    }
-
-    /// Looks from time to time whether the disk has room, and tries again after a failure.
-    fn look_after_trouble(&mut self) {
-        let now = Instant::now();
-        if self
-            .space_seen
-            .is_none_or(|seen| now - seen >= self.retry_after())
-        {
-            self.space_seen = Some(now);
-            self.look_at_space();
-        }
-        if self.retry_at.is_some_and(|at| now >= at) {
-            self.try_again();
-        }
-    }
-
-    fn look_at_space(&mut self) {
-        let Some((free, total)) = (self.shared.options.space)() else {
-            return;
-        };
-        let percent = u64::from(self.shared.options.disk_min_free_percent);
-        let gate = &self.shared.gate;
-        if free < total / 100 * percent {
-            if gate.trouble().is_none() {
-                tracing::warn!("The disk is full: {free} of {total} bytes are free");
-            }
-            gate.trouble_is(Unavailable::DiskFull, true);
-        } else if self.failures == 0 {
-            gate.open();
-        }
-    }
-
-    /// Writes an empty chunk, to see whether the disk takes anything.
-    fn try_again(&mut self) {
-        let empty = Draft {
-            entries: Vec::new(),
-            partitions: Vec::new(),
-            payload: Default::default(),
-        };
-        match self.writer.put(&empty) {
-            Ok(_) => self.wrote(),
-            Err(error) => {
-                self.trouble(&error);
-            }
-        }
-    }
-
-    fn retry_after(&self) -> Duration {
-        Duration::from_millis(self.shared.options.retry_ms.into())
-    }
-
-    /// Nothing more is taken; what was taken is committed; the journal ends.
-    fn stop(mut self) {
-        self.shared.gate.trouble_is(Unavailable::Stopped, true);
-        self.turn();
-        self.snapshots
-            .finish(&self.shared, &mut self.journal, &self.writer);
-        if let Err(error) = self.snapshots.seal(&self.shared, &mut self.writer) {
-            tracing::error!("The journal cannot be ended, the next start will do it: {error}");
-        }
-        // What came in while the last chunk was written: nobody reads it any more.
-        self.fail(Unavailable::Stopped, std::iter::empty());
-    }
-}
-
-impl From<Placed> for Appended {
-    fn from(placed: Placed) -> Self {
-        let Placed {
-            base_offset,
-            log_start,
-            duplicate,
-        } = placed;
-        Self {
-            base_offset,
-            log_start,
-            duplicate,
-        }
-    }
-}
-
-impl From<AppendRefusal> for AppendError {
-    fn from(refusal: AppendRefusal) -> Self {
-        match refusal {
-            AppendRefusal::NoPartition => Self::NoPartition,
-            AppendRefusal::Invalid => Self::InvalidRecord,
-            AppendRefusal::TooLarge => Self::TooLarge,
-            AppendRefusal::OutOfOrder => Self::OutOfOrderSequence,
-            AppendRefusal::OldEpoch => Self::InvalidProducerEpoch,
-        }
-    }
-}
-
 fn committed(partition: PartitionId, batch: &StoredBatch) -> CommittedBatch {
     CommittedBatch {
         partition,
@@ -479,18 +313,6 @@ fn committed(partition: PartitionId, batch: &StoredBatch) -> CommittedBatch {
         max_timestamp: batch.max_timestamp,
         bytes: batch.bytes.clone(),
         topics: batch.topics.clone(),
-    }
-}
-
-fn give<T>(reply: oneshot::Sender<T>, answer: T) {
-    // Whoever asked may have gone: then nobody needs the answer.
-    let _ = reply.send(answer);
-}
-
-fn refuse(job: Job, trouble: Unavailable) {
-    match job {
-        Job::Append { reply, .. } => give(reply, Err(trouble.into())),
-        Job::Create { reply, .. } => give(reply, Err(trouble.into())),
     }
 }
 

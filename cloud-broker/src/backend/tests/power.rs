@@ -67,7 +67,7 @@ impl World {
         };
         Self {
             site,
-            random: seed * 0x9e37_79b9_7f4a_7c15,
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             connections: 0,
             agents: vec![agent("gw-1"), agent("gw-2")],
             producer: Numbered::default(),

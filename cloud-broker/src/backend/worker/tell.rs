@@ -1,0 +1,115 @@
+//! Who waits for the open chunk, and what they are told when it is durable or lost.
+
+use std::sync::Arc;
+
+use headwater_broker_core::journal::{AppendRefusal, Placed};
+use headwater_broker_core::{Stream, StreamId};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{Station, Worker};
+use crate::backend::shared::Job;
+use crate::backend::{AppendError, Appended, CreateError, Unavailable};
+
+type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// What is told once the open chunk is durable.
+#[derive(Debug)]
+pub(super) enum Told {
+    Appended {
+        reply: AppendReply,
+        placed: Placed,
+        _room: OwnedSemaphorePermit,
+    },
+    Refused(AppendReply, AppendError),
+    Created(oneshot::Sender<Result<Arc<Stream>, CreateError>>, StreamId),
+    Covered(usize),
+}
+
+impl Worker {
+    /// Gives the answers that waited for the chunk.
+    pub(super) fn tell(&mut self) {
+        for told in self.told_at_commit.drain(..) {
+            match told {
+                Told::Appended { reply, placed, .. } => give(reply, Ok(placed.into())),
+                Told::Refused(reply, error) => give(reply, Err(error)),
+                Told::Created(reply, id) => {
+                    let stream = self.shared.catalog.load().by_id(&id).cloned();
+                    give(reply, stream.ok_or_else(|| Unavailable::Failed.into()));
+                }
+                Told::Covered(at) => {
+                    let Station {
+                        inbox,
+                        buffer,
+                        answers,
+                        ticket,
+                    } = &mut self.stations[at];
+                    buffer.clear();
+                    if let Some(ticket) = ticket.take() {
+                        inbox.covered(ticket, answers);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that is not committed is lost, and whoever waits is told so.
+    pub(super) fn fail(&mut self, trouble: Unavailable, jobs: impl Iterator<Item = Job>) {
+        self.journal.fail();
+        for told in self.told_at_commit.drain(..) {
+            match told {
+                Told::Appended { reply, .. } | Told::Refused(reply, _) => {
+                    give(reply, Err(trouble.into()));
+                }
+                Told::Created(reply, _) => give(reply, Err(trouble.into())),
+                Told::Covered(_) => {}
+            }
+        }
+        jobs.chain(self.shared.take_jobs())
+            .for_each(|job| refuse(job, trouble));
+        for station in &mut self.stations {
+            station.buffer.clear();
+            station.answers.clear();
+            station.inbox.lost(station.ticket.take());
+            station.inbox.wake();
+        }
+    }
+}
+
+impl From<Placed> for Appended {
+    fn from(placed: Placed) -> Self {
+        let Placed {
+            base_offset,
+            log_start,
+            duplicate,
+        } = placed;
+        Self {
+            base_offset,
+            log_start,
+            duplicate,
+        }
+    }
+}
+
+impl From<AppendRefusal> for AppendError {
+    fn from(refusal: AppendRefusal) -> Self {
+        match refusal {
+            AppendRefusal::NoPartition => Self::NoPartition,
+            AppendRefusal::Invalid => Self::InvalidRecord,
+            AppendRefusal::TooLarge => Self::TooLarge,
+            AppendRefusal::OutOfOrder => Self::OutOfOrderSequence,
+            AppendRefusal::OldEpoch => Self::InvalidProducerEpoch,
+        }
+    }
+}
+
+pub(super) fn give<T>(reply: oneshot::Sender<T>, answer: T) {
+    // Whoever asked may have gone: then nobody needs the answer.
+    let _ = reply.send(answer);
+}
+
+fn refuse(job: Job, trouble: Unavailable) {
+    match job {
+        Job::Append { reply, .. } => give(reply, Err(trouble.into())),
+        Job::Create { reply, .. } => give(reply, Err(trouble.into())),
+    }
+}
