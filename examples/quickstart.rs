@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use headwater_examples::agent_log;
 use headwater_examples::books::{Record, Totals};
 use headwater_examples::children::{Child, play_role};
 use headwater_examples::kafka_reader::{self, Seen};
@@ -47,7 +48,11 @@ fn main() -> ExitCode {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(totals)) => {
             say(&totals.to_string());
-            if totals.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if totals.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             say(&format!("failed {error}"));
@@ -58,20 +63,27 @@ fn main() -> ExitCode {
 
 fn quickstart(arguments: &Arguments) -> Result<Option<Totals>, String> {
     let temporary = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let folder = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let folder = arguments
+        .dir
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_owned());
     make_certificates(&folder)?;
     let port = |n: u16| arguments.port_base.map_or(0, |base| base.saturating_add(n));
     let mut broker = start_broker(&folder, port)?;
     let readers = Readers::start(broker.address("kafka")?, broker.address("mqtt")?)?;
     let mut agent = start_agent(&folder, port, broker.address("mqtts")?)?;
     print_addresses(&broker, &agent)?;
-    watch(arguments.duration, &readers.seen, broker.address("http")?, &mut [&mut broker, &mut agent])?;
-    let agent_folder = folder.join("agent");
+    watch(
+        arguments.duration,
+        &readers.seen,
+        broker.address("http")?,
+        &mut [&mut broker, &mut agent],
+    )?;
     let Some(_) = arguments.duration else {
         return agent.stop().and(broker.stop()).map(|()| None);
     };
     agent.stop()?;
-    let committed = committed(&agent_folder)?;
+    let committed = agent_log::records(&folder.join("agent"), STREAM)?;
     let read = readers.finish(broker.address("kafka")?, committed.len())?;
     broker.stop()?;
     Ok(Some(Totals::compare(&committed, &read.0, &read.1)))
@@ -85,7 +97,16 @@ fn make_certificates(folder: &Path) -> Result<(), String> {
     }
     let dir = folder.display().to_string();
     Child::run_broker_command(&["cert", "ca", "--dir", &dir])?;
-    Child::run_broker_command(&["cert", "server", "--dir", &dir, "--host", "127.0.0.1", "--host", "localhost"])?;
+    Child::run_broker_command(&[
+        "cert",
+        "server",
+        "--dir",
+        &dir,
+        "--host",
+        "127.0.0.1",
+        "--host",
+        "localhost",
+    ])?;
     Child::run_broker_command(&["cert", "device", DEVICE, "--dir", &dir])
 }
 
@@ -105,10 +126,18 @@ key = "{dir}/server.key"
 client_ca = "{dir}/ca.pem"
 "#
     );
-    Child::broker(&["run", "--config", &write_settings(&folder.join("broker.toml"), &settings)?])
+    Child::broker(&[
+        "run",
+        "--config",
+        &write_settings(&folder.join("broker.toml"), &settings)?,
+    ])
 }
 
-fn start_agent(folder: &Path, port: impl Fn(u16) -> u16, broker: SocketAddr) -> Result<Child, String> {
+fn start_agent(
+    folder: &Path,
+    port: impl Fn(u16) -> u16,
+    broker: SocketAddr,
+) -> Result<Child, String> {
     let dir = folder.display();
     let (mqtt, http) = (port(4), port(5));
     let settings = format!(
@@ -131,7 +160,11 @@ name = "local"
 listen = "127.0.0.1:{mqtt}"
 "#
     );
-    Child::agent(&["run", "--config", &write_settings(&folder.join("agent.toml"), &settings)?])
+    Child::agent(&[
+        "run",
+        "--config",
+        &write_settings(&folder.join("agent.toml"), &settings)?,
+    ])
 }
 
 fn write_settings(path: &Path, settings: &str) -> Result<String, String> {
@@ -140,7 +173,11 @@ fn write_settings(path: &Path, settings: &str) -> Result<String, String> {
 }
 
 fn print_addresses(broker: &Child, agent: &Child) -> Result<(), String> {
-    let (mqtt, kafka, http) = (broker.address("mqtt")?, broker.address("kafka")?, broker.address("http")?);
+    let (mqtt, kafka, http) = (
+        broker.address("mqtt")?,
+        broker.address("kafka")?,
+        broker.address("http")?,
+    );
     let local = agent.address("mqtt")?;
     say(&format!(
         "
@@ -168,7 +205,10 @@ fn watch(
     http: SocketAddr,
     children: &mut [&mut Child],
 ) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let begun = Instant::now();
         let mut before = 0;
@@ -192,32 +232,26 @@ fn watch(
 }
 
 fn live_line(seen: &Seen, before: &mut u64, http: SocketAddr) {
-    let (records, bytes) = (seen.records.load(Ordering::Relaxed), seen.bytes.load(Ordering::Relaxed));
+    let (records, bytes) = (
+        seen.records.load(Ordering::Relaxed),
+        seen.bytes.load(Ordering::Relaxed),
+    );
     let rate = records.saturating_sub(std::mem::replace(before, records));
-    let latency = seen.latency_ms().map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+    let latency = seen
+        .latency_ms()
+        .map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
     let stored = headwater_examples::http_json(http, &format!("/api/v1/streams/{STREAM}"))
         .and_then(|stream| stream["bytes"].as_f64());
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
-    let ratio = stored.filter(|stored| *stored > 0.0).map_or(0.0, |stored| bytes as f64 / stored);
-    let line =
-        format!("  {rate:>6} events/s   {records:>9} events   end to end {latency} (median)   compressed {ratio:.1} x");
+    let ratio = stored
+        .filter(|stored| *stored > 0.0)
+        .map_or(0.0, |stored| bytes as f64 / stored);
+    let line = format!(
+        "  {rate:>6} events/s   {records:>9} events   end to end {latency} (median)   compressed {ratio:.1} x"
+    );
     let mut stdout = std::io::stdout();
     let end = if stdout.is_terminal() { "\r" } else { "\n" };
     let _stdout_closed = write!(stdout, "{line}{end}").and_then(|()| stdout.flush());
-}
-
-/// What the agent's log on disk holds, in order.
-fn committed(folder: &Path) -> Result<Vec<Record>, String> {
-    let records = headwater_agent::log::read_records(folder, STREAM).map_err(|e| e.to_string())?;
-    Ok(records
-        .into_iter()
-        .map(|record| Record {
-            timestamp_ms: record.timestamp,
-            key: record.key,
-            value: record.value,
-            headers: record.headers,
-        })
-        .collect())
 }
 
 /// Two stock clients that read from before the first reading.
@@ -236,16 +270,31 @@ impl Readers {
         let by_kafka = (Arc::clone(&seen), Arc::clone(&stop));
         let by_mqtt = (Arc::clone(&messages), Arc::clone(&stop));
         let threads = vec![
-            std::thread::spawn(move || kafka_reader::follow(kafka, STREAM, &by_kafka.0, &by_kafka.1)),
-            std::thread::spawn(move || mqtt_reader::follow(mqtt, &by_mqtt.0, &subscribed, &by_mqtt.1)),
+            std::thread::spawn(move || {
+                kafka_reader::follow(kafka, STREAM, &by_kafka.0, &by_kafka.1)
+            }),
+            std::thread::spawn(move || {
+                mqtt_reader::follow(mqtt, &by_mqtt.0, &subscribed, &by_mqtt.1)
+            }),
         ];
-        waiting.recv_timeout(CATCH_UP).map_err(|_| "The MQTT reader did not subscribe")?;
-        Ok(Self { seen, messages, stop, threads })
+        waiting
+            .recv_timeout(CATCH_UP)
+            .map_err(|_| "The MQTT reader did not subscribe")?;
+        Ok(Self {
+            seen,
+            messages,
+            stop,
+            threads,
+        })
     }
 
     /// Waits until both have caught up (or gives up, and the difference shows), and gives what
     /// Kafka holds, read back from the start, and what MQTT delivered.
-    fn finish(self, kafka: SocketAddr, committed: usize) -> Result<(Vec<Record>, Vec<(Vec<u8>, Vec<u8>)>), String> {
+    fn finish(
+        self,
+        kafka: SocketAddr,
+        committed: usize,
+    ) -> Result<(Vec<Record>, Vec<(Vec<u8>, Vec<u8>)>), String> {
         let begun = Instant::now();
         let received = || self.messages.lock().map_or(0, |messages| messages.len());
         while received() < committed && begun.elapsed() < CATCH_UP {

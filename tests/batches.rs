@@ -26,7 +26,11 @@ fn opened(broker: &Broker) -> Uplink {
 fn refused(broker: &Broker, batch: &[u8]) -> Answer {
     let before = broker.records(STREAM).expect("a count");
     let answer = opened(broker).batch(STREAM, batch).expect("an answer");
-    assert_eq!(broker.records(STREAM).expect("a count"), before, "nothing is appended");
+    assert_eq!(
+        broker.records(STREAM).expect("a count"),
+        before,
+        "nothing is appended"
+    );
     answer
 }
 
@@ -42,7 +46,11 @@ fn each_bad_batch_gets_its_own_answer() {
     let broker = broker();
     let good = make_batch(DEVICE, STREAM, 0, &["a", "b"]);
     let id = producer_id(DEVICE, STREAM, "main", 0);
-    let first = Producer { id, epoch: 0, base_sequence: 0 };
+    let first = Producer {
+        id,
+        epoch: 0,
+        base_sequence: 0,
+    };
 
     let mut bad_crc = good.clone();
     *bad_crc.last_mut().expect("bytes") ^= 1;
@@ -61,22 +69,45 @@ fn each_bad_batch_gets_its_own_answer() {
         ("noise", vec![0xA5; 500]),
     ] {
         let answer = refused(&broker, &batch);
-        assert_eq!((answer.reason, answer.property("error")), (0x99, "corrupt"), "{what}");
+        assert_eq!(
+            (answer.reason, answer.property("error")),
+            (0x99, "corrupt"),
+            "{what}"
+        );
     }
 
     let gap = refused(&broker, &make_batch(DEVICE, STREAM, 5, &["late"]));
-    assert_eq!((gap.reason, gap.property("error"), gap.property("next")), (0x83, "out-of-order", "0"));
+    assert_eq!(
+        (gap.reason, gap.property("error"), gap.property("next")),
+        (0x83, "out-of-order", "0")
+    );
 
-    let other = refused(&broker, &make_batch("another-device", STREAM, 0, &["not mine"]));
+    let other = refused(
+        &broker,
+        &make_batch("another-device", STREAM, 0, &["not mine"]),
+    );
     assert_eq!((other.reason, other.property("error")), (0x87, "not-yours"));
 
-    for key in ["cmd/another-device/stop", "cmd/press-7/stop", "$hw/loss/press-7/events", "$SYS/x"] {
+    for key in [
+        "cmd/another-device/stop",
+        "cmd/press-7/stop",
+        "$hw/loss/press-7/events",
+        "$SYS/x",
+    ] {
         let forbidden = refused(&broker, &batch_of(first, key, &["open"]));
-        assert_eq!((forbidden.reason, forbidden.property("error")), (0x87, "forbidden-key"), "{key}");
+        assert_eq!(
+            (forbidden.reason, forbidden.property("error")),
+            (0x87, "forbidden-key"),
+            "{key}"
+        );
     }
 
     let answer = opened(&broker).batch(STREAM, &good).expect("an answer");
-    assert_eq!((answer.reason, answer.property("next")), (0, "2"), "the lane goes on");
+    assert_eq!(
+        (answer.reason, answer.property("next")),
+        (0, "2"),
+        "the lane goes on"
+    );
 }
 
 #[test]
@@ -97,12 +128,26 @@ fn the_connection_that_opened_the_lane_last_holds_it() {
     first.resume(STREAM, 0, 1).expect("an answer");
     let batch = first.make_batch(STREAM, 0, &["x"]);
     // Another connection of the same device, as after a link that only seemed dead.
-    let mut second = Uplink::connect(broker.process().address("mqtt"), &format!("{DEVICE}~1")).expect("a link");
-    second.resume(STREAM, 0, 1).expect("an answer");
+    let mut second =
+        Uplink::connect_as(broker.process().address("mqtt"), DEVICE, "0badf00d").expect("a link");
+    let resumed = second.resume(STREAM, 0, 1).expect("an answer");
+    assert_eq!(
+        (resumed.reason, resumed.property("next")),
+        (0, "0"),
+        "{resumed:?}"
+    );
     let late = first.batch(STREAM, &batch);
-    let refused = late.as_ref().map_or(true, |answer| answer.property("error") == "stale");
+    let refused = late
+        .as_ref()
+        .map_or(true, |answer| answer.property("error") == "stale");
     assert!(refused, "{late:?}");
-    assert_eq!(second.batch(STREAM, &batch).expect("an answer").property("next"), "1");
+    assert_eq!(
+        second
+            .batch(STREAM, &batch)
+            .expect("an answer")
+            .property("next"),
+        "1"
+    );
 }
 
 #[test]
@@ -113,8 +158,23 @@ fn another_batch_at_the_same_position_is_a_conflict() {
     assert_eq!(uplink.batch(STREAM, &batch).expect("an answer").reason, 0);
     let other = uplink.make_batch(STREAM, 0, &["a", "c"]);
     let answer = uplink.batch(STREAM, &other).expect("an answer");
-    assert_eq!((answer.reason, answer.property("error"), answer.property("next")), (0x83, "conflict", "2"));
-    let closed = uplink.batch(STREAM, &uplink.make_batch(STREAM, 2, &["d"])).expect("an answer");
+    assert_eq!(
+        (
+            answer.reason,
+            answer.property("error"),
+            answer.property("next")
+        ),
+        (0x83, "conflict", "2")
+    );
+    let closed = uplink
+        .batch(STREAM, &uplink.make_batch(STREAM, 2, &["d"]))
+        .expect("an answer");
     assert_ne!(closed.reason, 0, "closed until the next handshake");
-    assert_eq!(uplink.resume(STREAM, 0, 2).expect("an answer").property("next"), "2");
+    assert_eq!(
+        uplink
+            .resume(STREAM, 0, 2)
+            .expect("an answer")
+            .property("next"),
+        "2"
+    );
 }

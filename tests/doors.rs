@@ -25,7 +25,11 @@ fn hangs_up(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
     match link.read_to_end(&mut said) {
         Ok(_) => {}
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{bytes:?} is still connected"),
+        Err(error) => assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::ConnectionReset,
+            "{bytes:?} is still connected"
+        ),
     }
     said
 }
@@ -51,7 +55,10 @@ fn mqtt_attacks() -> Vec<Vec<u8>> {
 
 fn kafka_attacks() -> Vec<Vec<u8>> {
     let frame = |body: &[u8]| {
-        let mut frame = u32::try_from(body.len()).expect("short").to_be_bytes().to_vec();
+        let mut frame = u32::try_from(body.len())
+            .expect("short")
+            .to_be_bytes()
+            .to_vec();
         frame.extend(body);
         frame
     };
@@ -71,8 +78,11 @@ fn kafka_attacks() -> Vec<Vec<u8>> {
 #[test]
 fn the_brokers_doors() {
     let broker = Broker::start(program()).expect("a broker");
-    let (mqtt, kafka, web) =
-        (broker.process().address("mqtt"), broker.process().address("kafka"), broker.process().address("http"));
+    let (mqtt, kafka, web) = (
+        broker.process().address("mqtt"),
+        broker.process().address("kafka"),
+        broker.process().address("http"),
+    );
     let mut bystander = Uplink::connect(mqtt, "bystander").expect("a link");
     for attack in mqtt_attacks() {
         hangs_up(mqtt, &attack);
@@ -83,14 +93,34 @@ fn the_brokers_doors() {
     let mut endless = b"GET /healthz HTTP/1.1\r\nX: ".to_vec();
     endless.resize(4 << 20, b'a');
     hangs_up(web, &endless);
-    let said = hangs_up(web, b"GET /healthz HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n");
-    assert!(said.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&said));
+    let said = hangs_up(
+        web,
+        b"GET /healthz HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    );
+    assert!(
+        said.starts_with(b"HTTP/1.1 4"),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
 
-    assert_eq!(bystander.resume("events", 0, 1).expect("an answer").reason, 0, "others go on");
+    assert_eq!(
+        bystander.resume("events", 0, 1).expect("an answer").reason,
+        0,
+        "others go on"
+    );
     let batch = bystander.make_batch("events", 0, &["still here"]);
-    assert_eq!(bystander.batch("events", &batch).expect("an answer").reason, 0);
-    assert_eq!(consume::everything(kafka, "events").expect("records").len(), 1);
-    assert_eq!(http::get(web, "/healthz").expect("an answer"), (200, "ok".to_owned()));
+    assert_eq!(
+        bystander.batch("events", &batch).expect("an answer").reason,
+        0
+    );
+    assert_eq!(
+        consume::everything(kafka, "events").expect("records").len(),
+        1
+    );
+    assert_eq!(
+        http::get(web, "/healthz").expect("an answer"),
+        (200, "ok".to_owned())
+    );
 }
 
 #[test]
@@ -108,7 +138,11 @@ fn the_agents_door() {
     hangs_up(stack.agent().address("http"), &[b'G'; 1 << 20]);
 
     let mut other = Uplink::connect(door, "sensor").expect("a link");
-    assert_eq!(other.publish("plant/a", b"1").expect("an answer").reason, 0, "others go on");
+    assert_eq!(
+        other.publish("plant/a", b"1").expect("an answer").reason,
+        0,
+        "others go on"
+    );
     let status = http::json(stack.agent().address("http"), "/status").expect("a status");
     assert_eq!(status["device"], "gw-1");
 }

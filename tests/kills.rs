@@ -12,8 +12,13 @@ const SEED: u64 = 1;
 #[test]
 fn kills_lose_nothing_and_double_nothing() {
     let program = Path::new(env!("CARGO_BIN_EXE_headwater-node"));
-    let report = kills::run(program, SEED, KILLS).unwrap_or_else(|error| panic!("seed {SEED}: {error}"));
+    let report =
+        kills::run(program, SEED, KILLS).unwrap_or_else(|error| panic!("seed {SEED}: {error}"));
     println!("seed {SEED}: {report:?}");
-    assert_eq!(report.in_flight, (KILLS, KILLS), "kills that found something in flight at each hop");
+    assert_eq!(
+        report.in_flight,
+        (KILLS, KILLS),
+        "kills that found something in flight at each hop"
+    );
     assert!(report.verdict.acknowledged > 0);
 }

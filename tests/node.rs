@@ -3,14 +3,16 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let role = arguments.next().unwrap_or_default();
     let rest = std::iter::once(program).chain(arguments);
     match role.to_str() {
-        Some("broker") => headwater_broker::cli(rest),
-        Some("agent") => headwater_agent::cli(rest),
+        Some("broker") => headwater_broker::commands::cli(rest),
+        Some("agent") => headwater_agent::commands::Command::parse_from(rest).execute(),
         _ => ExitCode::from(2),
     }
 }

@@ -12,9 +12,14 @@ const MEMORY_BYTES_MAX: u64 = 16 << 20;
 
 #[test]
 fn a_million_events_cost_little_memory_and_few_bytes() {
-    let report = offline::run(Path::new(env!("CARGO_BIN_EXE_headwater-node")), EVENTS).expect("a run");
+    let report =
+        offline::run(Path::new(env!("CARGO_BIN_EXE_headwater-node")), EVENTS).expect("a run");
     println!("{report:?}");
-    assert!(report.peak_memory_bytes <= MEMORY_BYTES_MAX, "{} bytes resident", report.peak_memory_bytes);
+    assert!(
+        report.peak_memory_bytes <= MEMORY_BYTES_MAX,
+        "{} bytes resident",
+        report.peak_memory_bytes
+    );
     assert!(
         report.link_bytes * 5 <= report.single_publish_bytes,
         "{} bytes on the link, {} as single publishes",
@@ -29,7 +34,9 @@ fn the_events_compress_as_the_ratios_assume() {
     for event in Events::new(1, 1_760_000_000_000) {
         let none: [(&str, Option<&[u8]>); 0] = [];
         let (key, value) = (event.topic.as_bytes(), event.payload.as_bytes());
-        builder.push(event.timestamp_ms, Some(key), Some(value), none).expect("a small record");
+        builder
+            .push(event.timestamp_ms, Some(key), Some(value), none)
+            .expect("a small record");
         if builder.uncompressed_bytes() >= 64 << 10 {
             break;
         }
@@ -38,5 +45,10 @@ fn the_events_compress_as_the_ratios_assume() {
     let mut batch = Vec::new();
     builder.finish_zstd_into(Producer::NONE, &mut Compressor::new(1), &mut batch);
     let tenths = uncompressed * 10 / batch.len();
-    assert!((50..=90).contains(&tenths), "compressed {}.{} x", tenths / 10, tenths % 10);
+    assert!(
+        (50..=90).contains(&tenths),
+        "compressed {}.{} x",
+        tenths / 10,
+        tenths % 10
+    );
 }

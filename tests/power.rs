@@ -5,60 +5,53 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
 use headwater_tests::process::Process;
+use headwater_tests::strace::Strace;
 use headwater_tests::uplink::Uplink;
 use headwater_tests::{agent_log, consume};
 
-/// Syncs after which the cut comes; the first few happen while the programs start.
-const CUTS: [u32; 4] = [3, 9, 17, 40];
-const PUBLISHES: usize = 200;
+/// Syncs, counted from the first publish, at which the cut comes.
+const CUTS: [u32; 4] = [1, 7, 30, 99];
+const FAILING: u32 = 20;
+const PUBLISHES: usize = 150;
 
-fn program() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_headwater-node"))
-}
-
-/// Without strace these scenarios cannot run; the line says so.
-fn strace_is_missing() -> bool {
-    let missing = Command::new("strace").arg("--version").output().is_err();
-    if missing {
-        println!("not run: strace is not installed");
-    }
-    missing
-}
-
-fn under_strace(inject: &str, role: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", inject]);
-    command.arg(program()).arg(role).args(arguments);
-    command
-}
-
+/// A broker or an agent on a folder of its own.
 struct Place {
+    role: &'static str,
     folder: tempfile::TempDir,
+    arguments: Vec<String>,
 }
 
 impl Place {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+    fn broker() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data").display().to_string();
+        let free = "127.0.0.1:0";
+        let words = [
+            "run",
+            "--data-dir",
+            &data,
+            "--mqtt",
+            free,
+            "--kafka",
+            free,
+            "--http",
+            free,
+        ];
+        Self {
+            role: "broker",
+            folder,
+            arguments: words.map(str::to_owned).to_vec(),
+        }
     }
 
-    fn data(&self) -> String {
-        self.folder.path().join("data").display().to_string()
-    }
-
-    fn broker(&self) -> Vec<String> {
-        ["run", "--data-dir", &self.data(), "--mqtt", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-            .map(str::to_owned)
-            .to_vec()
-    }
-
-    fn agent(&self) -> Vec<String> {
-        let settings = self.folder.path().join("agent.toml");
+    fn agent() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = folder.path().join("agent.toml");
         let text = format!(
             r#"device = "gw-1"
-data_dir = "{}"
+data_dir = "{}/data"
 http = "127.0.0.1:0"
 [uplink]
 url = "mqtt://127.0.0.1:9"
@@ -67,15 +60,41 @@ kind = "mqtt"
 name = "local"
 listen = "127.0.0.1:0"
 "#,
-            self.data()
+            folder.path().display()
         );
         std::fs::write(&settings, text).expect("settings");
-        vec!["run".to_owned(), "--config".to_owned(), settings.display().to_string()]
+        let words = ["run", "--config", &settings.display().to_string()];
+        Self {
+            role: "agent",
+            arguments: words.map(str::to_owned).to_vec(),
+            folder,
+        }
     }
-}
 
-fn words(arguments: &[String]) -> Vec<&str> {
-    arguments.iter().map(String::as_str).collect()
+    fn start(&self) -> Process {
+        let program = Path::new(env!("CARGO_BIN_EXE_headwater-node"));
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        Process::start(program, self.role, &arguments).expect("it starts")
+    }
+
+    /// Starts it again after the cut and reads what it holds.
+    fn values(&self) -> Vec<Vec<u8>> {
+        let mut process = self.start();
+        if self.role == "broker" {
+            let records = consume::everything(process.address("kafka"), "events").expect("records");
+            return records
+                .into_iter()
+                .filter_map(|record| record.value)
+                .collect();
+        }
+        process.terminate().expect("an end");
+        let records =
+            agent_log::records(&self.folder.path().join("data"), "events").expect("records");
+        records
+            .into_iter()
+            .filter_map(|record| record.value)
+            .collect()
+    }
 }
 
 /// Publishes one event after the other, on a new connection whenever one ends; gives the numbers
@@ -84,99 +103,91 @@ fn publish(door: SocketAddr) -> (Vec<usize>, Vec<usize>) {
     let (mut acked, mut failed) = (Vec::new(), Vec::new());
     let mut link = Uplink::connect(door, "sensor").ok();
     for number in 0..PUBLISHES {
-        let answer = link.as_mut().map(|link| link.publish("power/test", format!("{number}#").as_bytes()));
-        match answer {
-            Some(Ok(answer)) if answer.reason == 0 => acked.push(number),
-            _ => {
-                failed.push(number);
-                link = Uplink::connect(door, "sensor").ok();
-                if link.is_none() {
-                    break;
-                }
-            }
+        let value = format!("{number}#");
+        let answer = link
+            .as_mut()
+            .map(|link| link.publish("power/test", value.as_bytes()));
+        if matches!(answer, Some(Ok(answer)) if answer.reason == 0) {
+            acked.push(number);
+            continue;
+        }
+        failed.push(number);
+        link = Uplink::connect(door, "sensor").ok();
+        if link.is_none() {
+            break;
         }
     }
     (acked, failed)
 }
 
-fn assert_all_there(acked: &[usize], values: impl Iterator<Item = Option<Vec<u8>>>, what: &str) {
-    let stored: Vec<Vec<u8>> = values.flatten().collect();
+#[track_caller]
+fn assert_all_there(acked: &[usize], values: &[Vec<u8>]) {
     for number in acked {
         let wanted = format!("{number}#").into_bytes();
-        let copies = stored.iter().filter(|value| **value == wanted).count();
-        assert_eq!(copies, 1, "{what}: #{number} was acknowledged");
+        let copies = values.iter().filter(|value| **value == wanted).count();
+        assert_eq!(copies, 1, "#{number} was acknowledged");
     }
+}
+
+/// Attaches strace, or says that the scenario did not run.
+fn attach(process: &Process, inject: &str) -> Option<Strace> {
+    let strace = Strace::attach(process, inject);
+    if strace.is_none() {
+        println!("not run: strace is not installed, or may not attach");
+    }
+    strace
+}
+
+fn dies_at_a_sync(place: impl Fn() -> Place) {
+    for cut in CUTS {
+        let place = place();
+        let mut process = place.start();
+        let Some(strace) = attach(&process, &format!("signal=SIGKILL:when={cut}")) else {
+            return;
+        };
+        let (acked, _) = publish(process.address("mqtt"));
+        assert!(acked.len() < PUBLISHES, "the cut came");
+        drop(strace);
+        process.kill();
+        assert_all_there(&acked, &place.values());
+    }
+}
+
+fn fails_a_sync(place: &Place) {
+    let mut process = place.start();
+    let Some(strace) = attach(&process, &format!("error=EIO:when={FAILING}")) else {
+        return;
+    };
+    let (acked, failed) = publish(process.address("mqtt"));
+    drop(strace);
+    assert!(
+        !failed.is_empty(),
+        "the publish whose sync failed is not acknowledged"
+    );
+    assert!(
+        acked.last() > failed.last(),
+        "it goes on with a new file: {failed:?}"
+    );
+    process.kill();
+    assert_all_there(&acked, &place.values());
 }
 
 #[test]
 fn a_broker_that_dies_at_a_sync_keeps_what_it_acknowledged() {
-    if strace_is_missing() {
-        return;
-    }
-    for cut in CUTS {
-        let place = Place::new();
-        let arguments = place.broker();
-        let inject = format!("inject=fdatasync:signal=SIGKILL:when={cut}");
-        // A cut while it starts is fine too: then nothing was acknowledged.
-        let killed = Process::spawn(under_strace(&inject, "broker", &words(&arguments)));
-        let acked = killed.map_or_else(|_| Vec::new(), |broker| publish(broker.address("mqtt")).0);
-        let broker = Process::start(program(), "broker", &words(&arguments)).expect("it comes back");
-        let stored = consume::everything(broker.address("kafka"), "events").expect("records");
-        assert_all_there(&acked, stored.into_iter().map(|record| record.value), &format!("cut at sync {cut}"));
-    }
-}
-
-#[test]
-fn a_broker_whose_sync_fails_acknowledges_nothing_of_it() {
-    if strace_is_missing() {
-        return;
-    }
-    let place = Place::new();
-    let arguments = place.broker();
-    let command = under_strace("inject=fdatasync:error=EIO:when=30", "broker", &words(&arguments));
-    let mut broker = Process::spawn(command).expect("a broker");
-    let (acked, failed) = publish(broker.address("mqtt"));
-    assert!(!failed.is_empty(), "the publish whose sync failed is not acknowledged");
-    assert!(acked.last() > failed.last(), "it goes on with a new file: {failed:?}");
-    broker.kill();
-    let broker = Process::start(program(), "broker", &words(&arguments)).expect("it comes back");
-    let stored = consume::everything(broker.address("kafka"), "events").expect("records");
-    assert_all_there(&acked, stored.into_iter().map(|record| record.value), "failed sync");
+    dies_at_a_sync(Place::broker);
 }
 
 #[test]
 fn an_agent_that_dies_at_a_sync_keeps_what_it_acknowledged() {
-    if strace_is_missing() {
-        return;
-    }
-    for cut in CUTS {
-        let place = Place::new();
-        let arguments = place.agent();
-        let inject = format!("inject=fdatasync:signal=SIGKILL:when={cut}");
-        let killed = Process::spawn(under_strace(&inject, "agent", &words(&arguments)));
-        let acked = killed.map_or_else(|_| Vec::new(), |agent| publish(agent.address("mqtt")).0);
-        let mut agent = Process::start(program(), "agent", &words(&arguments)).expect("it comes back");
-        agent.terminate().expect("an end");
-        let stored = agent_log::records(Path::new(&place.data()), "events").expect("records");
-        assert_all_there(&acked, stored.into_iter().map(|record| record.value), &format!("cut at sync {cut}"));
-    }
+    dies_at_a_sync(Place::agent);
+}
+
+#[test]
+fn a_broker_whose_sync_fails_acknowledges_nothing_of_it() {
+    fails_a_sync(&Place::broker());
 }
 
 #[test]
 fn an_agent_whose_sync_fails_acknowledges_nothing_of_it() {
-    if strace_is_missing() {
-        return;
-    }
-    let place = Place::new();
-    let arguments = place.agent();
-    let command = under_strace("inject=fdatasync:error=EIO:when=30", "agent", &words(&arguments));
-    let mut agent = Process::spawn(command).expect("an agent");
-    let (acked, failed) = publish(agent.address("mqtt"));
-    assert!(!failed.is_empty(), "the publish whose sync failed is not acknowledged");
-    assert!(acked.last() > failed.last(), "it goes on with a new file: {failed:?}");
-    agent.kill();
-    let mut agent = Process::start(program(), "agent", &words(&arguments)).expect("it comes back");
-    agent.terminate().expect("an end");
-    let stored = agent_log::records(Path::new(&place.data()), "events").expect("records");
-    assert_all_there(&acked, stored.into_iter().map(|record| record.value), "failed sync");
+    fails_a_sync(&Place::agent());
 }

@@ -58,7 +58,14 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { committed, kafka, mqtt, lost, doubled, reordered } = self;
+        let Self {
+            committed,
+            kafka,
+            mqtt,
+            lost,
+            doubled,
+            reordered,
+        } = self;
         let word = if self.is_ok() { "ok" } else { "failed" };
         write!(f, "{word} committed={committed} kafka={kafka} mqtt={mqtt} ")?;
         write!(f, "lost={lost} doubled={doubled} reordered={reordered}")
@@ -66,7 +73,10 @@ impl fmt::Display for Totals {
 }
 
 fn message(record: &Record) -> (Vec<u8>, Vec<u8>) {
-    (record.key.clone().unwrap_or_default(), record.value.clone().unwrap_or_default())
+    (
+        record.key.clone().unwrap_or_default(),
+        record.value.clone().unwrap_or_default(),
+    )
 }
 
 #[derive(Debug, Default)]
@@ -82,14 +92,17 @@ fn difference<T: PartialEq + Ord>(committed: &[T], read: &[T]) -> Difference {
     if committed == read {
         return Difference::default();
     }
-    let (mut ours, mut theirs): (Vec<&T>, Vec<&T>) = (committed.iter().collect(), read.iter().collect());
+    let (mut ours, mut theirs): (Vec<&T>, Vec<&T>) =
+        (committed.iter().collect(), read.iter().collect());
     ours.sort_unstable();
     theirs.sort_unstable();
     let (mut difference, mut i, mut k) = (Difference::default(), 0, 0);
     while i < ours.len() || k < theirs.len() {
         match (ours.get(i), theirs.get(k)) {
             (Some(a), Some(b)) if a == b => (i, k) = (i + 1, k + 1),
-            (Some(a), b) if b.is_none_or(|b| a < b) => (difference.lost, i) = (difference.lost + 1, i + 1),
+            (Some(a), b) if b.is_none_or(|b| a < b) => {
+                (difference.lost, i) = (difference.lost + 1, i + 1)
+            }
             _ => (difference.doubled, k) = (difference.doubled + 1, k + 1),
         }
     }

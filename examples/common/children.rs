@@ -10,6 +10,8 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use clap::Parser;
+
 const AS_BROKER: &str = "as-broker";
 const AS_AGENT: &str = "as-agent";
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,8 +25,8 @@ pub fn play_role() -> Option<ExitCode> {
     let role = arguments.next()?;
     let rest = std::iter::once(program).chain(arguments);
     match role.to_str()? {
-        AS_BROKER => Some(headwater_broker::cli(rest)),
-        AS_AGENT => Some(headwater_agent::cli(rest)),
+        AS_BROKER => Some(headwater_broker::commands::cli(rest)),
+        AS_AGENT => Some(headwater_agent::commands::Command::parse_from(rest).execute()),
         _ => None,
     }
 }
@@ -59,8 +61,14 @@ impl Child {
     /// # Errors
     /// If it fails; it said on stderr why.
     pub fn run_broker_command<A: AsRef<OsStr>>(arguments: &[A]) -> Result<(), String> {
-        let status = command(AS_BROKER, arguments)?.status().map_err(|e| e.to_string())?;
-        if status.success() { Ok(()) } else { Err(format!("The command ended with {status}")) }
+        let status = command(AS_BROKER, arguments)?
+            .status()
+            .map_err(|e| e.to_string())?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("The command ended with {status}"))
+        }
     }
 
     /// Address of the listener `name`.
@@ -68,7 +76,10 @@ impl Child {
     /// # Errors
     /// If the child has no such listener.
     pub fn address(&self, name: &str) -> Result<SocketAddr, String> {
-        self.listeners.get(name).copied().ok_or_else(|| format!("The {} has no listener {name}", self.name))
+        self.listeners
+            .get(name)
+            .copied()
+            .ok_or_else(|| format!("The {} has no listener {name}", self.name))
     }
 
     /// Asks it to stop and waits for its end.
@@ -76,12 +87,18 @@ impl Child {
     /// # Errors
     /// If it ends with anything but 0.
     pub fn stop(mut self) -> Result<(), String> {
-        let pid = i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = i32::try_from(self.process.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
             let _already_gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let status = self.process.wait().map_err(|e| e.to_string())?;
-        if status.success() { Ok(()) } else { Err(format!("The {} ended with {status}", self.name)) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("The {} ended with {status}", self.name))
+        }
     }
 
     /// The exit status, if it has ended by itself.
@@ -89,15 +106,25 @@ impl Child {
         self.process.try_wait().ok().flatten()
     }
 
-    fn start<A: AsRef<OsStr>>(name: &'static str, role: &str, arguments: &[A]) -> Result<Self, String> {
+    fn start<A: AsRef<OsStr>>(
+        name: &'static str,
+        role: &str,
+        arguments: &[A],
+    ) -> Result<Self, String> {
         let mut command = command(role, arguments)?;
         // A group of its own: Ctrl-C is for the example, which then stops its children in order.
         command.stderr(Stdio::piped()).process_group(0);
         let mut process = command.spawn().map_err(|e| e.to_string())?;
         let stderr = process.stderr.take().ok_or("No stderr")?;
         let ready = pass_log_on(BufReader::new(stderr));
-        let mut child = Self { name, process, listeners: BTreeMap::new() };
-        let line = ready.recv_timeout(READY_TIMEOUT).map_err(|_| format!("The {name} did not get ready"))?;
+        let mut child = Self {
+            name,
+            process,
+            listeners: BTreeMap::new(),
+        };
+        let line = ready
+            .recv_timeout(READY_TIMEOUT)
+            .map_err(|_| format!("The {name} did not get ready"))?;
         child.listeners = parse_ready(&line)?;
         Ok(child)
     }
@@ -112,7 +139,11 @@ impl Drop for Child {
 
 fn command<A: AsRef<OsStr>>(role: &str, arguments: &[A]) -> Result<Command, String> {
     let mut command = Command::new(std::env::current_exe().map_err(|e| e.to_string())?);
-    command.arg(role).args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .arg(role)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     Ok(command)
 }
 
@@ -138,5 +169,7 @@ fn parse_ready(line: &str) -> Result<BTreeMap<String, SocketAddr>, String> {
         Some((name.to_owned(), address.parse().ok()?))
     };
     let pairs = line.split_whitespace().skip(1).map(pair);
-    pairs.collect::<Option<_>>().ok_or_else(|| format!("Not a ready line: {line}"))
+    pairs
+        .collect::<Option<_>>()
+        .ok_or_else(|| format!("Not a ready line: {line}"))
 }

@@ -37,9 +37,16 @@ impl Seen {
     fn note(&self, message: &BorrowedMessage<'_>) {
         let bytes = message.key_len() + message.payload_len();
         self.records.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
-        let then_ms = message.timestamp().to_millis().and_then(|t| u128::try_from(t).ok()).unwrap_or(now_ms);
+        self.bytes
+            .fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+        let now_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis());
+        let then_ms = message
+            .timestamp()
+            .to_millis()
+            .and_then(|t| u128::try_from(t).ok())
+            .unwrap_or(now_ms);
         let latency_ms = u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0);
         if let Ok(mut latencies) = self.latencies_ms.lock() {
             latencies.push(latency_ms);
@@ -51,9 +58,19 @@ impl Seen {
 ///
 /// # Errors
 /// What librdkafka says.
-pub fn follow(kafka: SocketAddr, stream: &str, seen: &Seen, stop: &Arc<AtomicBool>) -> Result<(), String> {
+pub fn follow(
+    kafka: SocketAddr,
+    stream: &str,
+    seen: &Seen,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), String> {
     let consumer = consumer(kafka)?;
-    assign(&consumer, stream, partitions(&consumer, stream)?, Offset::Beginning)?;
+    assign(
+        &consumer,
+        stream,
+        partitions(&consumer, stream)?,
+        Offset::Beginning,
+    )?;
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => seen.note(&message),
@@ -72,25 +89,37 @@ pub fn everything(kafka: SocketAddr, stream: &str) -> Result<Vec<Record>, String
     let consumer = consumer(kafka)?;
     let mut missing = BTreeMap::new();
     for partition in partitions(&consumer, stream)? {
-        let (start, end) = consumer.fetch_watermarks(stream, partition, TIMEOUT).map_err(|e| e.to_string())?;
+        let (start, end) = consumer
+            .fetch_watermarks(stream, partition, TIMEOUT)
+            .map_err(|e| e.to_string())?;
         if start < end {
             missing.insert(partition, end);
         }
     }
-    assign(&consumer, stream, missing.keys().copied().collect(), Offset::Beginning)?;
+    assign(
+        &consumer,
+        stream,
+        missing.keys().copied().collect(),
+        Offset::Beginning,
+    )?;
     let mut records = Vec::new();
     let mut progress = Instant::now();
     while !missing.is_empty() {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 progress = Instant::now();
-                if missing.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+                if missing
+                    .get(&message.partition())
+                    .is_some_and(|end| message.offset() + 1 >= *end)
+                {
                     missing.remove(&message.partition());
                 }
                 records.push((message.partition(), message.offset(), owned(&message)));
             }
             Some(Err(error)) => return Err(error.to_string()),
-            None if progress.elapsed() > TIMEOUT => return Err(format!("Nothing more comes, missing {missing:?}")),
+            None if progress.elapsed() > TIMEOUT => {
+                return Err(format!("Nothing more comes, missing {missing:?}"));
+            }
             None => {}
         }
     }
@@ -109,22 +138,40 @@ fn consumer(kafka: SocketAddr) -> Result<BaseConsumer, String> {
 }
 
 fn partitions(consumer: &BaseConsumer, stream: &str) -> Result<Vec<i32>, String> {
-    let metadata = consumer.fetch_metadata(Some(stream), TIMEOUT).map_err(|e| e.to_string())?;
-    let topic = metadata.topics().first().ok_or_else(|| format!("No stream {stream}"))?;
-    Ok(topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
+    let metadata = consumer
+        .fetch_metadata(Some(stream), TIMEOUT)
+        .map_err(|e| e.to_string())?;
+    let topic = metadata
+        .topics()
+        .first()
+        .ok_or_else(|| format!("No stream {stream}"))?;
+    Ok(topic
+        .partitions()
+        .iter()
+        .map(rdkafka::metadata::MetadataPartition::id)
+        .collect())
 }
 
-fn assign(consumer: &BaseConsumer, stream: &str, partitions: Vec<i32>, from: Offset) -> Result<(), String> {
+fn assign(
+    consumer: &BaseConsumer,
+    stream: &str,
+    partitions: Vec<i32>,
+    from: Offset,
+) -> Result<(), String> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
-        list.add_partition_offset(stream, partition, from).map_err(|e| e.to_string())?;
+        list.add_partition_offset(stream, partition, from)
+            .map_err(|e| e.to_string())?;
     }
     consumer.assign(&list).map_err(|e| e.to_string())
 }
 
 fn owned(message: &BorrowedMessage<'_>) -> Record {
     let headers = message.headers().map(|headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect()
     });
     Record {
         timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),

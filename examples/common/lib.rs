@@ -1,6 +1,7 @@
 //! What the examples share: children that are this same program in another role, readers that
 //! are stock clients, and the books that are compared at the end.
 
+pub mod agent_log;
 pub mod books;
 pub mod children;
 pub mod kafka_reader;

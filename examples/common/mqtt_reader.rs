@@ -29,7 +29,9 @@ pub fn follow(
     let mut options = MqttOptions::new("quickstart-reader", mqtt.ip().to_string(), mqtt.port());
     options.set_max_packet_size(Some(PACKET_BYTES_MAX));
     let (client, mut connection) = Client::new(options, REQUESTS);
-    client.subscribe("#", QoS::AtLeastOnce).map_err(|e| e.to_string())?;
+    client
+        .subscribe("#", QoS::AtLeastOnce)
+        .map_err(|e| e.to_string())?;
     for event in connection.iter() {
         match event {
             Ok(Event::Incoming(Packet::SubAck(_))) => {

@@ -40,20 +40,38 @@ fn run(fault: &str, package: &str, filter: &str) -> Result<bool, String> {
     let (passed, output) = cargo(fault, package, &["--no-fail-fast", filter])?;
     // A build error or a crash is no finding: a test has to have failed by its own judgement.
     let found = !passed && output.contains("test result: FAILED");
-    let failed: Vec<&str> = output.lines().filter(|line| line.starts_with("test ") && line.ends_with("FAILED")).collect();
-    println!("{}  {fault} in {package}: {}", if found { "ok    " } else { "MISSED" }, failed.join("; "));
+    let failed: Vec<&str> = output
+        .lines()
+        .filter(|line| line.starts_with("test ") && line.ends_with("FAILED"))
+        .collect();
+    println!(
+        "{}  {fault} in {package}: {}",
+        if found { "ok    " } else { "MISSED" },
+        failed.join("; ")
+    );
     Ok(found)
 }
 
 fn cargo(fault: &str, package: &str, more: &[&str]) -> Result<(bool, String), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("No workspace")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .ok_or("No workspace")?;
     let output = Command::new("cargo")
         .current_dir(root)
-        .args(["test", "--package", package, "--target-dir", "target/faults"])
+        .args([
+            "test",
+            "--package",
+            package,
+            "--target-dir",
+            "target/faults",
+        ])
         .args(more)
         .env("HW_FAULT", fault)
         .output()
         .map_err(|e| format!("cargo: {e}"))?;
     let text = [output.stdout, output.stderr].concat();
-    Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+    Ok((
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
 }

@@ -21,11 +21,22 @@ struct Arguments {
 
 #[expect(clippy::print_stdout, reason = "a command's result")]
 fn main() -> ExitCode {
-    let Arguments { seed, kills, in_flight_min } = Arguments::parse();
+    let Arguments {
+        seed,
+        kills,
+        in_flight_min,
+    } = Arguments::parse();
     match kills::run(&process::node(), seed, kills) {
         Ok(report) => {
             let enough = report.in_flight.0.min(report.in_flight.1) >= in_flight_min.min(kills);
-            println!("{} seed {seed}: {report:#?}", if enough { "ok" } else { "failed: too little in flight," });
+            println!(
+                "{} seed {seed}: {report:#?}",
+                if enough {
+                    "ok"
+                } else {
+                    "failed: too little in flight,"
+                }
+            );
             ExitCode::from(u8::from(!enough))
         }
         Err(error) => {

@@ -20,7 +20,11 @@ impl Broker {
     /// What it wrote, if it did not get ready.
     pub fn start(program: &Path) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let mut broker = Self { program: program.to_owned(), folder, process: None };
+        let mut broker = Self {
+            program: program.to_owned(),
+            folder,
+            process: None,
+        };
         broker.start_again()?;
         Ok(broker)
     }
@@ -32,7 +36,17 @@ impl Broker {
     pub fn start_again(&mut self) -> Result<(), String> {
         let data = self.data_dir().display().to_string();
         let free = "127.0.0.1:0";
-        let arguments = ["run", "--data-dir", &data, "--mqtt", free, "--kafka", free, "--http", free];
+        let arguments = [
+            "run",
+            "--data-dir",
+            &data,
+            "--mqtt",
+            free,
+            "--kafka",
+            free,
+            "--http",
+            free,
+        ];
         self.process = Some(Process::start(&self.program, "broker", &arguments)?);
         Ok(())
     }
@@ -56,7 +70,10 @@ impl Broker {
     /// # Errors
     /// If it does not get ready.
     pub fn kill_and_restart(&mut self) -> Result<(), String> {
-        self.process.take().into_iter().for_each(|mut process| process.kill());
+        self.process
+            .take()
+            .into_iter()
+            .for_each(|mut process| process.kill());
         self.start_again()
     }
 
@@ -80,8 +97,13 @@ impl Broker {
     /// # Errors
     /// What its HTTP door says.
     pub fn records(&self, stream: &str) -> Result<u64, String> {
-        let answer = http::json(self.process().address("http"), &format!("/api/v1/streams/{stream}"))?;
-        answer["records"].as_u64().ok_or_else(|| format!("No count: {answer}"))
+        let answer = http::json(
+            self.process().address("http"),
+            &format!("/api/v1/streams/{stream}"),
+        )?;
+        answer["records"]
+            .as_u64()
+            .ok_or_else(|| format!("No count: {answer}"))
     }
 
     /// Sum of a metric's samples, whose line begins with `name`.
@@ -91,6 +113,8 @@ impl Broker {
     pub fn metric(&self, name: &str) -> Result<f64, String> {
         let (_, text) = http::get(self.process().address("http"), "/metrics")?;
         let samples = text.lines().filter(|line| line.starts_with(name));
-        Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        Ok(samples
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
     }
 }

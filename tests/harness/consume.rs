@@ -44,7 +44,9 @@ pub fn everything(kafka: SocketAddr, stream: &str) -> Result<Vec<Record>, String
     let mut missing = ends(&consumer, stream)?;
     let mut assignment = TopicPartitionList::new();
     for partition in missing.keys() {
-        assignment.add_partition_offset(stream, *partition, Offset::Beginning).map_err(|e| e.to_string())?;
+        assignment
+            .add_partition_offset(stream, *partition, Offset::Beginning)
+            .map_err(|e| e.to_string())?;
     }
     consumer.assign(&assignment).map_err(|e| e.to_string())?;
     let mut records = Vec::new();
@@ -54,13 +56,18 @@ pub fn everything(kafka: SocketAddr, stream: &str) -> Result<Vec<Record>, String
             Some(Ok(message)) => {
                 progress = Instant::now();
                 let record = owned(&message);
-                if missing.get(&record.partition).is_some_and(|end| record.offset + 1 >= *end) {
+                if missing
+                    .get(&record.partition)
+                    .is_some_and(|end| record.offset + 1 >= *end)
+                {
                     missing.remove(&record.partition);
                 }
                 records.push(record);
             }
             Some(Err(error)) => return Err(error.to_string()),
-            None if progress.elapsed() > GIVE_UP => return Err(format!("Nothing more comes: {missing:?}")),
+            None if progress.elapsed() > GIVE_UP => {
+                return Err(format!("Nothing more comes: {missing:?}"));
+            }
             None => {}
         }
     }
@@ -70,12 +77,15 @@ pub fn everything(kafka: SocketAddr, stream: &str) -> Result<Vec<Record>, String
 
 /// End offset of each partition that holds something.
 fn ends(consumer: &BaseConsumer, stream: &str) -> Result<BTreeMap<i32, i64>, String> {
-    let metadata = consumer.fetch_metadata(Some(stream), GIVE_UP).map_err(|e| e.to_string())?;
+    let metadata = consumer
+        .fetch_metadata(Some(stream), GIVE_UP)
+        .map_err(|e| e.to_string())?;
     let topic = metadata.topics().first().ok_or("No such stream")?;
     let mut ends = BTreeMap::new();
     for partition in topic.partitions() {
-        let (start, end) =
-            consumer.fetch_watermarks(stream, partition.id(), GIVE_UP).map_err(|e| e.to_string())?;
+        let (start, end) = consumer
+            .fetch_watermarks(stream, partition.id(), GIVE_UP)
+            .map_err(|e| e.to_string())?;
         if end > start {
             ends.insert(partition.id(), end);
         }
@@ -84,13 +94,18 @@ fn ends(consumer: &BaseConsumer, stream: &str) -> Result<BTreeMap<i32, i64>, Str
 }
 
 fn owned(message: &rdkafka::message::BorrowedMessage<'_>) -> Record {
-    let header = |header: rdkafka::message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+    let header = |header: rdkafka::message::Header<'_, &[u8]>| {
+        (header.key.to_owned(), header.value.map(<[u8]>::to_vec))
+    };
     Record {
         partition: message.partition(),
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
-        headers: message.headers().map(|all| all.iter().map(header).collect()).unwrap_or_default(),
+        headers: message
+            .headers()
+            .map(|all| all.iter().map(header).collect())
+            .unwrap_or_default(),
     }
 }

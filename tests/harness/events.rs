@@ -8,7 +8,14 @@ use crate::rng::Rng;
 /// Names that take turns in the events.
 pub const DEVICES: u64 = 40;
 
-const CHANNELS: [&str; 6] = ["temperature", "pressure", "humidity", "vibration", "current", "rpm"];
+const CHANNELS: [&str; 6] = [
+    "temperature",
+    "pressure",
+    "humidity",
+    "vibration",
+    "current",
+    "rpm",
+];
 const STEP: f64 = 0.05;
 
 /// An endless source of events, the same for the same seed.
@@ -36,7 +43,12 @@ impl Events {
     #[must_use]
     pub fn new(seed: u64, start_ms: i64) -> Self {
         let walks = [21.5, 1_013.2, 45.0, 0.8, 12.4, 1_480.0];
-        Self { rng: Rng::new(seed), counter: 0, now_ms: start_ms, walks }
+        Self {
+            rng: Rng::new(seed),
+            counter: 0,
+            now_ms: start_ms,
+            walks,
+        }
     }
 }
 
@@ -47,14 +59,20 @@ impl Iterator for Events {
         let device = self.rng.below(DEVICES);
         self.now_ms += 1 + i64::try_from(self.rng.below(3)).ok()?;
         self.counter += 1;
-        let mut payload =
-            format!("{{\"ts\":{},\"seq\":{:08},\"device\":\"machine-{device:02}\",\"line\":\"assembly-3\",\"state\":\"ok\"", self.now_ms, self.counter);
+        let mut payload = format!(
+            "{{\"ts\":{},\"seq\":{:08},\"device\":\"machine-{device:02}\",\"line\":\"assembly-3\",\"state\":\"ok\"",
+            self.now_ms, self.counter
+        );
         for (walk, name) in self.walks.iter_mut().zip(CHANNELS) {
             *walk += self.rng.signed_unit() * STEP;
             write!(payload, ",\"{name}\":{walk:.3}").ok()?;
         }
         payload.push('}');
-        Some(Event { topic: format!("plant/machine-{device:02}/readings"), payload, timestamp_ms: self.now_ms })
+        Some(Event {
+            topic: format!("plant/machine-{device:02}/readings"),
+            payload,
+            timestamp_ms: self.now_ms,
+        })
     }
 }
 
@@ -65,7 +83,12 @@ mod tests {
     #[test]
     fn events_have_the_size_that_the_ratios_are_stated_for() {
         for event in Events::new(1, 1_760_000_000_000).take(10_000) {
-            assert!((180..=220).contains(&event.payload.len()), "{} bytes: {}", event.payload.len(), event.payload);
+            assert!(
+                (180..=220).contains(&event.payload.len()),
+                "{} bytes: {}",
+                event.payload.len(),
+                event.payload
+            );
         }
     }
 

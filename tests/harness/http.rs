@@ -12,9 +12,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What the socket says, or that the answer is no HTTP.
 pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
     let mut link = TcpStream::connect(address).map_err(|e| e.to_string())?;
-    link.set_read_timeout(Some(TIMEOUT)).map_err(|e| e.to_string())?;
+    link.set_read_timeout(Some(TIMEOUT))
+        .map_err(|e| e.to_string())?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    link.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+    link.write_all(request.as_bytes())
+        .map_err(|e| e.to_string())?;
     let mut answer = Vec::new();
     link.read_to_end(&mut answer).map_err(|e| e.to_string())?;
     parse(&answer).ok_or_else(|| format!("No HTTP: {}", String::from_utf8_lossy(&answer)))
@@ -36,8 +38,17 @@ fn parse(answer: &[u8]) -> Option<(u16, String)> {
     let text = String::from_utf8_lossy(answer);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split_whitespace().nth(1)?.parse().ok()?;
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    Some((status, if chunked { dechunk(body)? } else { body.to_owned() }))
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    Some((
+        status,
+        if chunked {
+            dechunk(body)?
+        } else {
+            body.to_owned()
+        },
+    ))
 }
 
 fn dechunk(mut body: &str) -> Option<String> {

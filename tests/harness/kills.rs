@@ -57,8 +57,14 @@ pub fn run(program: &Path, seed: u64, kills: u32) -> Result<Report, String> {
     let ledgers: Vec<Ledger> = sources.into_iter().map(Source::finish).collect();
     stack.wait_until_drained()?;
     let verdict = oracle::judge(&mut stack, "events", &topics, &ledgers)?;
-    let events_per_s = u64::try_from(events).unwrap_or(0) * 1_000 / u64::try_from(time.as_millis()).unwrap_or(1).max(1);
-    Ok(Report { kills, in_flight, events_per_s, verdict })
+    let events_per_s = u64::try_from(events).unwrap_or(0) * 1_000
+        / u64::try_from(time.as_millis()).unwrap_or(1).max(1);
+    Ok(Report {
+        kills,
+        in_flight,
+        events_per_s,
+        verdict,
+    })
 }
 
 fn acked(sources: &[Source]) -> usize {
@@ -79,10 +85,18 @@ fn wait_for_events(sources: &[Source]) -> Result<usize, String> {
 fn kill_and_restart(stack: &mut Stack, what: u64) -> Result<(), String> {
     let (broker, agent) = (what != 1, what != 0);
     if broker {
-        stack.broker.take().into_iter().for_each(|mut process| process.kill());
+        stack
+            .broker
+            .take()
+            .into_iter()
+            .for_each(|mut process| process.kill());
     }
     if agent {
-        stack.agent.take().into_iter().for_each(|mut process| process.kill());
+        stack
+            .agent
+            .take()
+            .into_iter()
+            .for_each(|mut process| process.kill());
     }
     stack.to_broker.cut();
     stack.to_agent.cut();

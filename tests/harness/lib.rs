@@ -15,4 +15,5 @@ pub mod proxy;
 pub mod rng;
 pub mod source;
 pub mod stack;
+pub mod strace;
 pub mod uplink;

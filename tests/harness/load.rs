@@ -45,9 +45,15 @@ impl Load {
             .collect();
         let mut bytes = 0;
         for thread in threads {
-            bytes += thread.join().map_err(|_| "A publisher panicked")?.map_err(|e| e.to_string())?;
+            bytes += thread
+                .join()
+                .map_err(|_| "A publisher panicked")?
+                .map_err(|e| e.to_string())?;
         }
-        Ok(Done { elapsed: begun.elapsed(), bytes })
+        Ok(Done {
+            elapsed: begun.elapsed(),
+            bytes,
+        })
     }
 
     fn connection(self, door: SocketAddr, n: usize, events: usize) -> std::io::Result<u64> {
@@ -63,7 +69,8 @@ impl Load {
         while acked_bytes < events * 4 {
             out.clear();
             while sent < events && sent - acked_bytes / 4 < self.window {
-                let Event { topic, payload, .. } = source.next().ok_or(std::io::ErrorKind::InvalidData)?;
+                let Event { topic, payload, .. } =
+                    source.next().ok_or(std::io::ErrorKind::InvalidData)?;
                 let packet_id = u16::try_from(sent % 60_000).unwrap_or(0) + 1;
                 out.extend(publish(&topic, packet_id, payload.as_bytes(), false));
                 sent += 1;

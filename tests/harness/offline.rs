@@ -42,7 +42,12 @@ pub fn run(program: &Path, events: usize) -> Result<Report, String> {
     let mut stack = Stack::start(program, AGENT_SETTINGS, "")?;
     let mut broker = stack.broker.take().ok_or("No broker")?;
     broker.terminate()?;
-    let load = Load { connections: 10, window: 1_000, events, seed: 1 };
+    let load = Load {
+        connections: 10,
+        window: 1_000,
+        events,
+        seed: 1,
+    };
     let intake = load.run(stack.agent().address("mqtt"))?;
     let intake_cpu = stack.agent().cpu().unwrap_or_default();
     let intake_written_bytes = stack.agent().device_written_bytes().unwrap_or(0);
@@ -57,9 +62,12 @@ pub fn run(program: &Path, events: usize) -> Result<Report, String> {
     let begun = Instant::now();
     stack.wait_until_drained()?;
     let drain = begun.elapsed();
-    let stored = http::json(stack.broker().address("http"), "/api/v1/streams/events")?["records"].as_u64();
+    let stored =
+        http::json(stack.broker().address("http"), "/api/v1/streams/events")?["records"].as_u64();
     if stored != u64::try_from(events).ok() {
-        return Err(format!("{events} events committed, {stored:?} in the broker's log"));
+        return Err(format!(
+            "{events} events committed, {stored:?} in the broker's log"
+        ));
     }
     let after = stack.to_broker.bytes();
     Ok(Report {
@@ -69,7 +77,11 @@ pub fn run(program: &Path, events: usize) -> Result<Report, String> {
         intake_written_bytes,
         start,
         drain,
-        drain_broker_cpu: stack.broker().cpu().unwrap_or_default().saturating_sub(broker_cpu),
+        drain_broker_cpu: stack
+            .broker()
+            .cpu()
+            .unwrap_or_default()
+            .saturating_sub(broker_cpu),
         peak_memory_bytes: stack.agent().peak_memory_bytes().unwrap_or(u64::MAX),
         link_bytes: after.0 + after.1 - before.0 - before.1,
         single_publish_bytes: intake.bytes,

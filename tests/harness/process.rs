@@ -36,12 +36,19 @@ impl Process {
     /// # Errors
     /// As [`Process::start`].
     pub fn spawn(mut command: Command) -> Result<Self, String> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
         let stderr = child.stderr.take().ok_or("No stderr")?;
         let log = Arc::new(Mutex::new(String::new()));
         let ready = read_log(BufReader::new(stderr), Arc::clone(&log));
-        let mut process = Self { child, listeners: BTreeMap::new(), log };
+        let mut process = Self {
+            child,
+            listeners: BTreeMap::new(),
+            log,
+        };
         match ready.recv_timeout(GIVE_UP) {
             Ok(line) => process.listeners = parse_ready(&line)?,
             Err(_) => return Err(process.into_log()),
@@ -55,7 +62,10 @@ impl Process {
     /// If the process has no such listener.
     #[must_use]
     pub fn address(&self, name: &str) -> SocketAddr {
-        *self.listeners.get(name).unwrap_or_else(|| panic!("No listener {name} in {:?}", self.listeners))
+        *self
+            .listeners
+            .get(name)
+            .unwrap_or_else(|| panic!("No listener {name} in {:?}", self.listeners))
     }
 
     /// All that was written to stderr so far.
@@ -78,7 +88,10 @@ impl Process {
 
     /// Sends `signal` by its number.
     pub fn signal(&self, signal: rustix::process::Signal) {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+        {
             let _already_gone = rustix::process::kill_process(pid, signal);
         }
     }
@@ -104,7 +117,11 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Err(format!("Process {} does not end:\n{}", self.id(), self.log()))
+        Err(format!(
+            "Process {} does not end:\n{}",
+            self.id(),
+            self.log()
+        ))
     }
 
     /// Peak resident memory so far, in bytes.
@@ -112,7 +129,11 @@ impl Process {
     pub fn peak_memory_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
         let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+        line.split_whitespace()
+            .nth(1)?
+            .parse::<u64>()
+            .ok()
+            .map(|kib| kib * 1024)
     }
 
     /// Processor time so far, user and system, all threads.
@@ -131,7 +152,10 @@ impl Process {
     #[must_use]
     pub fn device_written_bytes(&self) -> Option<u64> {
         let io = std::fs::read_to_string(format!("/proc/{}/io", self.id())).ok()?;
-        io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+        io.lines()
+            .find_map(|line| line.strip_prefix("write_bytes: "))?
+            .parse()
+            .ok()
     }
 
     fn into_log(mut self) -> String {
@@ -150,14 +174,27 @@ impl Drop for Process {
 ///
 /// # Errors
 /// If it cannot be started or does not end.
-pub fn run_to_end(program: &Path, role: &str, arguments: &[&str]) -> Result<(Option<i32>, String), String> {
+pub fn run_to_end(
+    program: &Path,
+    role: &str,
+    arguments: &[&str],
+) -> Result<(Option<i32>, String), String> {
     let mut command = Command::new(program);
-    command.arg(role).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .arg(role)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| e.to_string())?;
     let log = Arc::new(Mutex::new(String::new()));
     let stderr = child.stderr.take().ok_or("No stderr")?;
     let ready = read_log(BufReader::new(stderr), Arc::clone(&log));
-    let mut process = Process { child, listeners: BTreeMap::new(), log };
+    let mut process = Process {
+        child,
+        listeners: BTreeMap::new(),
+        log,
+    };
     let status = process.wait()?;
     // The channel closes when stderr does, so the log is whole from here on.
     while ready.recv_timeout(GIVE_UP).is_ok() {}
@@ -182,7 +219,9 @@ fn read_log(stderr: impl BufRead + Send + 'static, log: Arc<Mutex<String>>) -> R
 /// `ready mqtt=127.0.0.1:1883 kafka=…` as a map.
 fn parse_ready(line: &str) -> Result<BTreeMap<String, SocketAddr>, String> {
     let pair = |word: &str| {
-        let (name, address) = word.split_once('=').ok_or_else(|| format!("Bad ready line: {line}"))?;
+        let (name, address) = word
+            .split_once('=')
+            .ok_or_else(|| format!("Bad ready line: {line}"))?;
         let address = address.parse().map_err(|e| format!("{word}: {e}"))?;
         Ok((name.to_owned(), address))
     };

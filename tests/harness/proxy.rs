@@ -33,7 +33,9 @@ impl Proxy {
     #[must_use]
     pub fn new(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let listen = listener.local_addr().expect("a bound listener has an address");
+        let listen = listener
+            .local_addr()
+            .expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             upstream: Mutex::new(upstream),
             holding: AtomicBool::new(false),
@@ -71,15 +73,28 @@ impl Proxy {
         let begun = Instant::now();
         let mut held = self.shared.held_bytes.lock().expect("no holder panics");
         while *held == 0 {
-            let Some(left) = give_up.checked_sub(begun.elapsed()) else { return false };
-            held = self.shared.changed.wait_timeout(held, left).expect("no holder panics").0;
+            let Some(left) = give_up.checked_sub(begun.elapsed()) else {
+                return false;
+            };
+            held = self
+                .shared
+                .changed
+                .wait_timeout(held, left)
+                .expect("no holder panics")
+                .0;
         }
         true
     }
 
     /// Cuts every link; held answers are lost. New links pass normally.
     pub fn cut(&self) {
-        for link in self.shared.links.lock().expect("no holder panics").drain(..) {
+        for link in self
+            .shared
+            .links
+            .lock()
+            .expect("no holder panics")
+            .drain(..)
+        {
             let _already_closed = link.shutdown(Shutdown::Both);
         }
         self.shared.holding.store(false, Ordering::SeqCst);
@@ -89,19 +104,30 @@ impl Proxy {
     /// Bytes that passed from clients to the upstream and back.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        (self.shared.up_bytes.load(Ordering::SeqCst), self.shared.down_bytes.load(Ordering::SeqCst))
+        (
+            self.shared.up_bytes.load(Ordering::SeqCst),
+            self.shared.down_bytes.load(Ordering::SeqCst),
+        )
     }
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for client in listener.incoming().map_while(Result::ok) {
         let upstream = *shared.upstream.lock().expect("no holder panics");
-        let Ok(server) = TcpStream::connect(upstream) else { continue };
+        let Ok(server) = TcpStream::connect(upstream) else {
+            continue;
+        };
         let _slower = (client.set_nodelay(true), server.set_nodelay(true));
         let clones = (client.try_clone(), server.try_clone());
-        let (Ok(client_too), Ok(server_too)) = clones else { continue };
+        let (Ok(client_too), Ok(server_too)) = clones else {
+            continue;
+        };
         let mut links = shared.links.lock().expect("no holder panics");
-        links.extend([client.try_clone(), server.try_clone()].into_iter().flatten());
+        links.extend(
+            [client.try_clone(), server.try_clone()]
+                .into_iter()
+                .flatten(),
+        );
         drop(links);
         let (up, down) = (Arc::clone(shared), Arc::clone(shared));
         std::thread::spawn(move || forward(client, server_too, &up, false));
@@ -121,7 +147,11 @@ fn forward(mut from: TcpStream, mut to: TcpStream, shared: &Shared, answers: boo
             shared.changed.notify_all();
             continue;
         }
-        let counter = if answers { &shared.down_bytes } else { &shared.up_bytes };
+        let counter = if answers {
+            &shared.down_bytes
+        } else {
+            &shared.up_bytes
+        };
         counter.fetch_add(read as u64, Ordering::SeqCst);
         if to.write_all(&buffer[..read]).is_err() {
             break;

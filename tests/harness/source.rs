@@ -56,7 +56,12 @@ impl Source {
             ledger: Arc::clone(&ledger),
         };
         let thread = std::thread::spawn(move || publisher.run());
-        Self { topic, stop, ledger, thread }
+        Self {
+            topic,
+            stop,
+            ledger,
+            thread,
+        }
     }
 
     /// Stops making events, waits until each one is acknowledged, and gives the books.
@@ -73,14 +78,25 @@ impl Source {
     /// Events acknowledged so far.
     #[must_use]
     pub fn acked(&self) -> usize {
-        self.ledger.lock().expect("no holder panics").acked.iter().filter(|acked| **acked).count()
+        self.ledger
+            .lock()
+            .expect("no holder panics")
+            .acked
+            .iter()
+            .filter(|acked| **acked)
+            .count()
     }
 }
 
 /// Number of an event, from its payload.
 #[must_use]
 pub fn number(payload: &[u8]) -> Option<usize> {
-    std::str::from_utf8(payload).ok()?.split_once('#')?.0.parse().ok()
+    std::str::from_utf8(payload)
+        .ok()?
+        .split_once('#')?
+        .0
+        .parse()
+        .ok()
 }
 
 struct Publisher {
@@ -136,7 +152,8 @@ impl Publisher {
             let number = ledger.sends.len();
             ledger.sends.push(0);
             ledger.acked.push(false);
-            self.unacked.push_back((number, format!("{number}#{}", event.payload).into_bytes()));
+            self.unacked
+                .push_back((number, format!("{number}#{}", event.payload).into_bytes()));
         }
     }
 
@@ -156,8 +173,12 @@ impl Publisher {
         while !self.unacked.is_empty() && (count == 0 || self.unacked.len() + BURST > WINDOW) {
             let mut puback = [0; 4];
             link.read_exact(&mut puback)?;
-            let (number, _) = self.unacked.pop_front().ok_or(std::io::ErrorKind::InvalidData)?;
-            if puback[0] != 0x40 || u16::from_be_bytes([puback[2], puback[3]]) != packet_id(number) {
+            let (number, _) = self
+                .unacked
+                .pop_front()
+                .ok_or(std::io::ErrorKind::InvalidData)?;
+            if puback[0] != 0x40 || u16::from_be_bytes([puback[2], puback[3]]) != packet_id(number)
+            {
                 return Err(std::io::ErrorKind::InvalidData.into());
             }
             self.ledger.lock().expect("no holder panics").acked[number] = true;

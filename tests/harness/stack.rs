@@ -33,14 +33,26 @@ impl Stack {
     ///
     /// # Errors
     /// What the process that did not start wrote.
-    pub fn start(program: &Path, agent_settings: &str, broker_settings: &str) -> Result<Self, String> {
+    pub fn start(
+        program: &Path,
+        agent_settings: &str,
+        broker_settings: &str,
+    ) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let nowhere = NOWHERE.parse().map_err(|e| format!("{NOWHERE}: {e}"))?;
         let (to_agent, to_broker) = (Proxy::new(nowhere), Proxy::new(nowhere));
-        let mut stack =
-            Self { program: program.to_owned(), folder, broker: None, agent: None, to_agent, to_broker };
+        let mut stack = Self {
+            program: program.to_owned(),
+            folder,
+            broker: None,
+            agent: None,
+            to_agent,
+            to_broker,
+        };
         stack.make_certificates()?;
-        stack.write_settings(agent_settings, broker_settings).map_err(|e| e.to_string())?;
+        stack
+            .write_settings(agent_settings, broker_settings)
+            .map_err(|e| e.to_string())?;
         stack.start_broker()?;
         stack.start_agent()?;
         Ok(stack)
@@ -118,7 +130,16 @@ impl Stack {
         let folder = self.folder.path().display().to_string();
         for words in [
             &["cert", "ca", "--dir", &folder][..],
-            &["cert", "server", "--dir", &folder, "--host", "127.0.0.1", "--host", "localhost"],
+            &[
+                "cert",
+                "server",
+                "--dir",
+                &folder,
+                "--host",
+                "127.0.0.1",
+                "--host",
+                "localhost",
+            ],
             &["cert", "device", "gw-1", "--dir", &folder],
         ] {
             let (code, log) = run_to_end(&self.program, "broker", words)?;

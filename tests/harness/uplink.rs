@@ -46,11 +46,25 @@ impl Uplink {
     /// # Errors
     /// What the socket or the broker says.
     pub fn connect(mqtt: SocketAddr, device: &str) -> Result<Self, String> {
+        Self::connect_as(mqtt, device, "0badcafe")
+    }
+
+    /// As [`Uplink::connect`], as the agent's process that `digits`, eight of them, name.
+    ///
+    /// # Errors
+    /// What the socket or the broker says.
+    pub fn connect_as(mqtt: SocketAddr, device: &str, digits: &str) -> Result<Self, String> {
         let link = TcpStream::connect(mqtt).map_err(|e| e.to_string())?;
-        link.set_read_timeout(Some(TIMEOUT)).map_err(|e| e.to_string())?;
+        link.set_read_timeout(Some(TIMEOUT))
+            .map_err(|e| e.to_string())?;
         link.set_nodelay(true).map_err(|e| e.to_string())?;
-        let mut uplink = Self { device: device.to_owned(), link, received: BytesMut::new(), packet_id: 0 };
-        let client_id = format!("{device}~0badcafe");
+        let mut uplink = Self {
+            device: device.to_owned(),
+            link,
+            received: BytesMut::new(),
+            packet_id: 0,
+        };
+        let client_id = format!("{device}~{digits}");
         let connect = Connect {
             version: Version::V5,
             clean_start: true,
@@ -90,7 +104,11 @@ impl Uplink {
         self.receive(|packet| match packet {
             Packet::PubAck(ack) if ack.packet_id == packet_id => Some(Answer {
                 reason: ack.reason.0,
-                properties: ack.properties.user().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+                properties: ack
+                    .properties
+                    .user()
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                    .collect(),
             }),
             _ => None,
         })
@@ -145,7 +163,9 @@ impl Uplink {
 
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), String> {
         let mut out = BytesMut::new();
-        packet.encode(Version::V5, &mut out).map_err(|e| e.to_string())?;
+        packet
+            .encode(Version::V5, &mut out)
+            .map_err(|e| e.to_string())?;
         self.write_raw(&out)
     }
 
@@ -153,9 +173,12 @@ impl Uplink {
     fn receive<T>(&mut self, wanted: impl Fn(&Packet<'_>) -> Option<T>) -> Result<T, String> {
         let mut buffer = [0; 4096];
         loop {
-            while let Some(found) = frame(&self.received, PACKET_BYTES_MAX).map_err(|e| format!("{e:?}"))? {
+            while let Some(found) =
+                frame(&self.received, PACKET_BYTES_MAX).map_err(|e| format!("{e:?}"))?
+            {
                 let bytes = self.received.split_to(found.total);
-                let packet = parse(Version::V5, Sender::Server, found, &bytes).map_err(|e| format!("{e:?}"))?;
+                let packet = parse(Version::V5, Sender::Server, found, &bytes)
+                    .map_err(|e| format!("{e:?}"))?;
                 if let Some(answer) = wanted(&packet) {
                     return Ok(answer);
                 }
@@ -178,7 +201,9 @@ impl Uplink {
 #[must_use]
 pub fn make_batch(device: &str, stream: &str, position: u64, values: &[&str]) -> Vec<u8> {
     let id = producer_id(device, stream, "main", 0);
-    let producer = Position(position).producer(id).expect("a position within 46 bits");
+    let producer = Position(position)
+        .producer(id)
+        .expect("a position within 46 bits");
     batch_of(producer, &format!("{device}/test"), values)
 }
 
@@ -192,7 +217,14 @@ pub fn batch_of(producer: Producer, key: &str, values: &[&str]) -> Vec<u8> {
     for (n, value) in values.iter().enumerate() {
         let timestamp = 1_760_000_000_000 + i64::try_from(n).expect("few values");
         let none: [(&str, Option<&[u8]>); 0] = [];
-        builder.push(timestamp, Some(key.as_bytes()), Some(value.as_bytes()), none).expect("a small record");
+        builder
+            .push(
+                timestamp,
+                Some(key.as_bytes()),
+                Some(value.as_bytes()),
+                none,
+            )
+            .expect("a small record");
     }
     let mut batch = Vec::new();
     builder.finish_zstd_into(producer, &mut Compressor::new(1), &mut batch);
