@@ -8,22 +8,25 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::config::{Config, DATA_DIR_DEFAULT};
 use crate::device::{DeviceError, Names};
 use crate::http::Http;
-use crate::log::{Log, LogOptions, OpenError};
+use crate::log::{LaneStatus, Log, LogOptions, OpenError};
 use crate::sources::{self, Intake, SourceError, Stopping};
-use crate::status::{Changes, Link, Status};
+use crate::status::{Changes, Link, LinkState, Status};
 use crate::uplink;
 
 /// The data directory if the default one cannot be written.
 pub const DATA_DIR_FALLBACK: &str = "headwater-data";
 /// What the sources may take to answer what they took.
-const SOURCES_TIMEOUT: Duration = Duration::from_secs(4);
+const SOURCES_TIMEOUT: Duration = Duration::from_secs(3);
+/// What the uplink may take to send what is left, if it is connected.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+const FLUSH_POLL: Duration = Duration::from_millis(20);
 /// What the log may take to finish what waits.
-const LOG_TIMEOUT: Duration = Duration::from_secs(4);
+const LOG_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where a running agent listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,12 +73,14 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let (switch, stopping) = Stopping::new();
+    let (last_switch, last) = Stopping::new();
     let Started {
         addresses,
         mut tasks,
         mut intake_tasks,
         log,
-    } = start(config, &stopping).await?;
+        link,
+    } = start(config, &stopping, &last).await?;
     ready(&addresses);
     stop.await;
     tracing::info!("The agent stops");
@@ -88,6 +93,10 @@ pub async fn run(
         tracing::warn!("A source did not end in time");
     }
     drop(intake_tasks);
+    if timeout(FLUSH_TIMEOUT, flush(&log, &link)).await.is_err() {
+        tracing::info!("Not everything could be sent in time; it is safe in the log");
+    }
+    let _told = last_switch.send(true);
     drain(&mut tasks).await;
     if timeout(LOG_TIMEOUT, log.stop()).await.is_err() {
         tracing::error!("The log did not stop in time; what was acknowledged is safe");
@@ -101,9 +110,23 @@ struct Started {
     tasks: JoinSet<()>,
     intake_tasks: JoinSet<()>,
     log: Log,
+    link: Link,
 }
 
-async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError> {
+/// Waits until everything is acknowledged, or the link is down and nothing will be.
+async fn flush(log: &Log, link: &Link) {
+    let behind = |lanes: &[LaneStatus]| {
+        lanes
+            .iter()
+            .any(|lane| lane.held.is_none() && lane.events > 0)
+    };
+    while link.view().state == LinkState::Up && behind(&log.status().await.lanes) {
+        sleep(FLUSH_POLL).await;
+    }
+}
+
+/// Sources end with `stopping`; uplink and HTTP go on until `last`.
+async fn start(config: Config, stopping: &Stopping, last: &Stopping) -> Result<Started, RunError> {
     let settings = |error: &dyn std::fmt::Display| RunError::Settings(error.to_string());
     let names = names(&config).map_err(|error| settings(&error))?;
     let device = names.device().map_err(|error| settings(&error))?;
@@ -146,7 +169,7 @@ async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError>
 
     let status = Status::new(log.clone(), boot, intakes, link.clone(), changes);
     let mut tasks = JoinSet::new();
-    let mut until = stopping.clone();
+    let mut until = last.clone();
     let served = http.run(status.clone());
     tasks.spawn(async move {
         tokio::select! { () = until.wait() => {}, () = served => {} }
@@ -155,15 +178,16 @@ async fn start(config: Config, stopping: &Stopping) -> Result<Started, RunError>
         options,
         contradiction,
         log.clone(),
-        link,
+        link.clone(),
         status,
-        stopping.clone(),
+        last.clone(),
     ));
     Ok(Started {
         addresses,
         tasks,
         intake_tasks,
         log,
+        link,
     })
 }
 
