@@ -22,9 +22,9 @@ pub struct Inbox {
     filling: Mutex<Filling>,
     /// Bytes that the journal has taken and not yet committed.
     taken_bytes: AtomicUsize,
+    /// As in `decided`, to be looked at without its lock.
     durable: AtomicU64,
-    failed: Mutex<Vec<u64>>,
-    answers: Mutex<Vec<Answer>>,
+    decided: Mutex<Decided>,
     bell: Notify,
 }
 
@@ -33,6 +33,16 @@ struct Filling {
     buffer: Buffer,
     /// The ticket of what is in the buffer.
     ticket: u64,
+}
+
+/// What the journal has said, in one piece: answers go with the number that covers them.
+#[derive(Debug, Default)]
+struct Decided {
+    durable: u64,
+    failed: Vec<u64>,
+    answers: Vec<Answer>,
+    /// Answers up to what [`Inbox::progress`] gave last.
+    ready: Vec<Answer>,
 }
 
 /// How far an inbox has come.
@@ -66,8 +76,7 @@ impl Inbox {
             }),
             taken_bytes: AtomicUsize::new(0),
             durable: AtomicU64::new(0),
-            failed: Mutex::default(),
-            answers: Mutex::default(),
+            decided: Mutex::default(),
             bell: Notify::new(),
         }
     }
@@ -83,17 +92,17 @@ impl Inbox {
 
     /// What was decided since the last call. One reader per inbox.
     pub fn progress(&self) -> Progress {
-        // The number first: failed tickets that it covers are in the list before it moves.
-        let durable = self.durable();
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.lock_decided();
+        let decided = &mut *guard;
+        decided.ready.append(&mut decided.answers);
         Progress {
-            durable,
-            failed: std::mem::take(&mut *failed),
+            durable: decided.durable,
+            failed: std::mem::take(&mut decided.failed),
         }
     }
 
-    /// Highest ticket that is decided: cheap, and enough to see whether there is anything to do.
-    /// Whether it is durable or was lost, [`Inbox::progress`] says.
+    /// Highest ticket that is decided, to see whether there is anything to do. Whether it is
+    /// durable or was lost, [`Inbox::progress`] says.
     pub fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
     }
@@ -104,10 +113,10 @@ impl Inbox {
         self.bell.notified().await;
     }
 
-    /// Appends the answers that are there, in the order of submission. Those that a ticket covers
-    /// are there before [`Inbox::durable`] covers it; those of a lost ticket never come.
+    /// Appends the answers to everything that the last [`Inbox::progress`] covers, and no other,
+    /// in the order of submission. Those of a failed ticket never come.
     pub fn take_answers(&self, into: &mut Vec<Answer>) {
-        into.append(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner));
+        into.append(&mut self.lock_decided().ready);
     }
 
     /// Bytes that wait for a commit.
@@ -129,32 +138,34 @@ impl Inbox {
 
     /// Everything up to a ticket is durable, and these are the answers.
     pub(super) fn covered(&self, ticket: u64, answers: &mut Vec<Answer>) {
-        if !answers.is_empty() {
-            self.answers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .append(answers);
-        }
         self.taken_bytes.store(0, Ordering::Relaxed);
+        let mut decided = self.lock_decided();
+        decided.answers.append(answers);
+        decided.durable = ticket;
         self.durable.store(ticket, Ordering::Release);
     }
 
     /// A ticket is lost, and with it whatever came in since.
     pub(super) fn lost(&self, ticket: Option<u64>) {
         let mut filling = self.lock_filling();
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.extend(ticket);
+        let mut decided = self.lock_decided();
+        decided.failed.extend(ticket);
         if !filling.buffer.is_empty() {
             filling.buffer.clear();
-            failed.push(filling.ticket);
+            decided.failed.push(filling.ticket);
             filling.ticket += 1;
         }
         self.taken_bytes.store(0, Ordering::Relaxed);
-        self.durable.store(filling.ticket - 1, Ordering::Release);
+        decided.durable = filling.ticket - 1;
+        self.durable.store(decided.durable, Ordering::Release);
     }
 
     pub(super) fn wake(&self) {
         self.bell.notify_one();
+    }
+
+    fn lock_decided(&self) -> MutexGuard<'_, Decided> {
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_filling(&self) -> MutexGuard<'_, Filling> {

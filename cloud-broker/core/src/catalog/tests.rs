@@ -106,6 +106,42 @@ fn specs_are_checked() {
     assert_eq!(compact.check(), Err(SpecError::CompactByClient));
 }
 
+/// `FORMAT.md`; these records are on disk.
+#[test]
+fn stored_records_stay_readable() {
+    let text = r#"{"id":"09090909-0909-0909-0909-090909090909","created":7,"name":"events","#
+        .to_owned()
+        + r##""filters":["#"],"partitions":8,"retention_ms":604800000,"retention_bytes":null,"##
+        + r#""cleanup":"delete","partition_by":"client","validation":"full","transient":false}"#;
+    let (id, record) = CatalogRecord::decode(text.as_bytes()).unwrap();
+    assert_eq!(
+        (id, record.created, &record.spec),
+        ([9; 16], 7, &spec("events", &["#"], 8))
+    );
+    assert_eq!(String::from_utf8(record.encode()).unwrap(), text);
+    let later = text.replace(r#""created":7"#, r#""created":7,"later":[1]"#);
+    assert_eq!(
+        CatalogRecord::decode(later.as_bytes()).unwrap(),
+        (id, record)
+    );
+}
+
+#[test]
+fn internal_streams_keep_their_identities() {
+    let found =
+        internal_streams().map(|(id, spec)| (crate::uuid::format(&id), spec.name, spec.partitions));
+    let expected = [("1", CATALOG, 1), ("2", LANES, 16), ("3", DEVICES, 16)];
+    let expected = expected.map(|(number, name, partitions)| {
+        let id = format!("68656164-7761-7465-7200-00000000000{number}");
+        (id, name.to_owned(), partitions)
+    });
+    assert_eq!(found, expected);
+    let shards = [0, 1, 15].map(|partition| shard(&internal::LANES_ID, partition, SHARDS));
+    assert_eq!(shards, SHARDS_OF_LANES);
+}
+/// Computed by other means.
+const SHARDS_OF_LANES: [u32; 3] = [8, 9, 7];
+
 #[test]
 fn catalog_records_and_back() {
     let mut catalog = Catalog::new(Vec::new());

@@ -1,0 +1,80 @@
+//! Chunks and batches that cannot be read any more: what is lost is lost once, and nothing else.
+
+use super::*;
+
+const PAGE_BYTES: u64 = 4096;
+/// Within a frame: in its index, and in the payload of a chunk with one small batch.
+const INDEX: u64 = 110;
+const PAYLOAD: u64 = 240;
+
+impl Site {
+    /// Turns a bit of the frame of a slot round. Frames here are smaller than a page, and the
+    /// first page is the file's header.
+    fn damage(&self, slot: u64, byte: u64) {
+        let files = self.disk.files();
+        let journal = |file: &&String| file.starts_with("journal/") && !file.contains("spare");
+        let file = files.iter().find(journal).expect("there is a journal");
+        self.disk
+            .flip_bit(file, 8 * ((1 + slot) * PAGE_BYTES + byte));
+    }
+
+    fn append(&self, partition: PartitionId, value: &str) -> i64 {
+        let appended = wait(
+            self.backend()
+                .append(partition, batch(Producer::NONE, &[value])),
+        );
+        appended.unwrap().base_offset
+    }
+}
+
+/// Slot 0 declares the streams; then a batch each in partitions 0, 1, 0, 1.
+fn four_batches() -> (Site, [PartitionId; 2]) {
+    let site = Site::open(1);
+    let partitions = [site.events().partitions[0], site.events().partitions[1]];
+    for n in 0..4 {
+        site.append(partitions[n % 2], &n.to_string());
+    }
+    (site, partitions)
+}
+
+#[test]
+fn a_chunk_in_the_middle_leaves_a_gap() {
+    let (mut site, [first, second]) = four_batches();
+    site.damage(1, INDEX);
+    site.kill();
+    assert_eq!(site.records(first), [(1, "k".to_owned(), "2".to_owned())]);
+    assert_eq!(values(&site.records(second)), ["1", "3"]);
+    assert_eq!([site.append(first, "4"), site.append(second, "4")], [2, 2]);
+}
+
+#[test]
+fn offsets_that_may_have_been_given_are_never_given_again() {
+    let (mut site, [first, second]) = four_batches();
+    site.damage(3, INDEX);
+    for _ in 0..3 {
+        site.kill();
+        assert_eq!(values(&site.records(first)), ["0"]);
+        assert_eq!(values(&site.records(second)), ["1", "3"]);
+        assert_eq!(site.backend().bounds(second).end, 2);
+        assert_eq!(site.backend().bounds(first).end, 1 + (1 << 32));
+    }
+    let next = 1 + (1 << 32);
+    assert_eq!(site.append(first, "4"), next);
+    for _ in 0..2 {
+        site.restart();
+        assert_eq!(values(&site.records(first)), ["0", "4"]);
+        assert_eq!(site.backend().bounds(first).end, next + 1);
+    }
+    assert_eq!(site.append(first, "5"), next + 1);
+}
+
+#[test]
+fn a_batch_that_is_damaged_is_not_given_out() {
+    let (mut site, [first, second]) = four_batches();
+    site.damage(1, PAYLOAD);
+    site.kill();
+    let read = site.backend().read(first, 0, 0);
+    assert!(matches!(read, Err(ReadError::Damaged(0))), "{read:?}");
+    assert_eq!(site.backend().read(first, 1, 0).unwrap().len(), 1);
+    assert_eq!(values(&site.records(second)), ["1", "3"]);
+}
