@@ -1,18 +1,15 @@
-//! Broker and agent behind one name: `headwater-node broker run …`, `headwater-node agent run …`.
-//! Scenarios start this program, which Cargo builds for them, as their real processes.
+//! The broker, as scenarios start it: `headwater-node broker run …`. Cargo builds this program and
+//! its sibling, the agent, for them.
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
-    let role = arguments.next().unwrap_or_default();
-    let rest = std::iter::once(program).chain(arguments);
-    match role.to_str() {
-        Some("broker") => headwater_broker::commands::cli(rest),
-        Some("agent") => headwater_agent::commands::Command::parse_from(rest).execute(),
+    match arguments.next() {
+        Some(role) if role == "broker" => {
+            headwater_broker::commands::cli(std::iter::once(program).chain(arguments))
+        }
         _ => ExitCode::from(2),
     }
 }

@@ -26,8 +26,8 @@ impl Process {
     /// # Errors
     /// What the process wrote to stderr, if it ended or did not get ready in time.
     pub fn start(program: &Path, role: &str, arguments: &[&str]) -> Result<Self, String> {
-        let mut command = Command::new(program);
-        command.arg(role).args(arguments);
+        let mut command = command(program, role);
+        command.args(arguments);
         Self::spawn(command)
     }
 
@@ -179,9 +179,8 @@ pub fn run_to_end(
     role: &str,
     arguments: &[&str],
 ) -> Result<(Option<i32>, String), String> {
-    let mut command = Command::new(program);
+    let mut command = command(program, role);
     command
-        .arg(role)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -226,6 +225,17 @@ fn parse_ready(line: &str) -> Result<BTreeMap<String, SocketAddr>, String> {
         Ok((name.to_owned(), address))
     };
     line.split_whitespace().skip(1).map(pair).collect()
+}
+
+/// The program of `role`. The agent is one of its own: its memory is measured, and the broker's
+/// code would count.
+fn command(program: &Path, role: &str) -> Command {
+    if role == "agent" {
+        return Command::new(program.with_file_name("headwater-node-agent"));
+    }
+    let mut command = Command::new(program);
+    command.arg(role);
+    command
 }
 
 /// `headwater-node`, built beside the program that asks.
