@@ -1,16 +1,14 @@
 //! Producer ids that are never given twice: blocks of them are reserved in a register before the
 //! first of a block is given.
-//!
-//! Register `producer-ids`, JSON: `{"rev":1,"write_id":"32 hex digits","next":1000}`; ids below
-//! `next` may have been given.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use headwater_store::format::Rest;
+use headwater_store::format::producer_ids::ProducerIds as Reserved;
 use headwater_store::traits::Registers;
 use headwater_store::{ErrorKind, Outcome, StoreError, WriteId};
 use headwater_wire::uplink::LANE_ID_BASE;
-use serde::{Deserialize, Serialize};
 
 use super::random;
 
@@ -21,19 +19,6 @@ const BLOCK_IDS: i64 = 1000;
 #[derive(Debug, Default)]
 pub(super) struct ProducerIds {
     block: Mutex<Range<i64>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Reserved {
-    rev: u64,
-    write_id: WriteId,
-    next: i64,
-}
-
-impl Reserved {
-    fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("numbers and hex become JSON")
-    }
 }
 
 impl ProducerIds {
@@ -61,20 +46,21 @@ fn reserve_block(registers: &dyn Registers) -> Result<Range<i64>, StoreError> {
     loop {
         let write_id = WriteId(random());
         let read = registers.read(NAME)?;
-        let (rev, next) = match &read {
+        let (rev, next, rest) = match &read {
             Some(read) => {
-                let reserved: Reserved = serde_json::from_slice(&read.value).map_err(|error| {
+                let reserved = Reserved::decode(&read.value).map_err(|error| {
                     StoreError::new(ErrorKind::Damaged, "Cannot read", NAME).because(error)
                 })?;
-                (reserved.rev, reserved.next)
+                (reserved.rev, reserved.next, reserved.rest)
             }
-            None => (0, 0),
+            None => (0, 0, Rest::new()),
         };
         let end = next.saturating_add(BLOCK_IDS).min(LANE_ID_BASE);
         let reserved = Reserved {
-            rev: rev + 1,
+            rev: rev.saturating_add(1),
             write_id,
             next: end,
+            rest,
         };
         let value = reserved.encode();
         let outcome = match read {

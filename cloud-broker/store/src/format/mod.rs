@@ -15,6 +15,7 @@ mod json;
 mod kept;
 pub mod manifest;
 pub mod member;
+pub mod producer_ids;
 pub mod snapshot;
 
 pub use coding::FormatError;

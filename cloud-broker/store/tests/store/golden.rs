@@ -17,6 +17,7 @@ use headwater_store::format::journal_file::FileHeader;
 use headwater_store::format::manifest::{self, Fields, LogStart, Manifest, Page, Run};
 use headwater_store::format::manifest::{Segment, SnapshotRef, Source};
 use headwater_store::format::member::Member;
+use headwater_store::format::producer_ids::ProducerIds;
 use headwater_store::format::snapshot::{self, Snapshot};
 use headwater_store::{Incarnation, Nonce, Scanned, Slot, WriteId, names};
 
@@ -30,7 +31,7 @@ const WRITE: WriteId = WriteId(*b"write-id-0000001");
 type Check = fn(&[u8]);
 
 /// Every sample of version 1, and how it is read.
-const SAMPLES: [(&str, Check); 10] = [
+const SAMPLES: [(&str, Check); 11] = [
     ("chunk.bin", |bytes| {
         assert_eq!(bytes, chunk_bytes(0, Nonce::default()))
     }),
@@ -50,6 +51,9 @@ const SAMPLES: [(&str, Check); 10] = [
     ("member.json", |bytes| {
         assert_eq!(Member::decode(bytes).unwrap(), member())
     }),
+    ("producer-ids.json", |bytes| {
+        assert_eq!(ProducerIds::decode(bytes).unwrap(), producer_ids())
+    }),
     ("registers.redb", check_registers),
     ("snapshot.bin", |bytes| {
         assert_eq!(snapshot::decode(bytes).unwrap(), state_snapshot())
@@ -61,6 +65,7 @@ const SAMPLES: [(&str, Check); 10] = [
 
 #[test]
 fn every_sample_is_read() {
+    write_missing_samples();
     let found: Vec<String> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -91,10 +96,12 @@ fn every_sample_is_written_as_it_was() {
     }
 }
 
-/// Writes the samples that are missing; one that is there is never replaced.
-#[test]
-#[ignore = "writes into the source"]
+/// With `HW_WRITE_SAMPLES` set, writes the samples that are missing; one that is there is never
+/// replaced.
 fn write_missing_samples() {
+    if std::env::var_os("HW_WRITE_SAMPLES").is_none() {
+        return;
+    }
     for (name, bytes) in written() {
         let path = folder().join(name);
         if !path.exists() {
@@ -116,6 +123,7 @@ fn written() -> BTreeMap<&'static str, Vec<u8>> {
         ("journal.log", journal_bytes()),
         ("manifest.bin", manifest::encode(&shard_manifest()).unwrap()),
         ("member.json", member().encode()),
+        ("producer-ids.json", producer_ids().encode()),
         ("registers.redb", registers_bytes()),
         ("snapshot.bin", snapshot::encode(&state_snapshot()).unwrap()),
         ("tombstone.bin", tombstone_bytes(1, Nonce([0x11; 16]))),
@@ -277,6 +285,15 @@ fn check_registers(bytes: &[u8]) {
 
 fn cluster() -> Cluster {
     Cluster::new(WRITE, *b"cluster-id-00001", 64)
+}
+
+fn producer_ids() -> ProducerIds {
+    ProducerIds {
+        rev: 3,
+        write_id: WRITE,
+        next: 3_000,
+        rest: Rest::new(),
+    }
 }
 
 fn head_sealed() -> Head {
