@@ -20,8 +20,8 @@ use super::shared::{Job, Shared};
 use super::snapshot::Snapshots;
 use super::table::Cell;
 use super::writer::{Writer, Written};
-use super::{CreateError, Unavailable, random};
-use tell::{Told, give};
+use super::{Unavailable, random};
+use tell::Told;
 
 /// What the thread owns.
 #[derive(Debug)]
@@ -197,11 +197,12 @@ impl Worker {
             },
             Job::Create { spec, reply } => {
                 if self.journal.catalog().by_name(&spec.name).is_some() {
-                    return give(reply, Err(CreateError::Exists));
+                    Told::Exists(reply)
+                } else {
+                    let id = random_id();
+                    self.journal.create_stream(id, spec);
+                    Told::Created(reply, id)
                 }
-                let id = random_id();
-                self.journal.create_stream(id, spec);
-                Told::Created(reply, id)
             }
         };
         self.told_at_commit.push(told);

@@ -3,19 +3,32 @@
 use super::*;
 
 const PAGE_BYTES: u64 = 4096;
-/// Within a frame: in its index, and in the payload of a chunk with one small batch.
+/// A byte of a frame's index.
 const INDEX: u64 = 110;
-const PAYLOAD: u64 = 240;
 
 impl Site {
-    /// Turns a bit of the frame of a slot round. Frames here are smaller than a page, and the
+    /// Turns a bit of the index in a slot round. Frames here are smaller than a page, and the
     /// first page is the file's header.
-    fn damage(&self, slot: u64, byte: u64) {
-        let files = self.disk.files();
-        let journal = |file: &&String| file.starts_with("journal/") && !file.contains("spare");
-        let file = files.iter().find(journal).expect("there is a journal");
+    fn damage_index(&self, slot: u64) {
         self.disk
-            .flip_bit(file, 8 * ((1 + slot) * PAGE_BYTES + byte));
+            .flip_bit(&self.journal(), 8 * ((1 + slot) * PAGE_BYTES + INDEX));
+    }
+
+    /// Turns the last bit of a stored batch round.
+    fn damage_batch(&self, batch: &[u8]) {
+        let file = self.journal();
+        let bytes = self.disk.contents(&file).unwrap();
+        let at = bytes
+            .windows(batch.len())
+            .position(|window| window == batch)
+            .unwrap();
+        self.disk.flip_bit(&file, 8 * (at + batch.len()) as u64 - 1);
+    }
+
+    fn journal(&self) -> String {
+        let mut files = self.disk.files().into_iter();
+        let journal = |file: &String| file.starts_with("journal/") && !file.contains("spare");
+        files.find(journal).expect("there is a journal")
     }
 
     fn append(&self, partition: PartitionId, value: &str) -> i64 {
@@ -40,7 +53,7 @@ fn four_batches() -> (Site, [PartitionId; 2]) {
 #[test]
 fn a_chunk_in_the_middle_leaves_a_gap() {
     let (mut site, [first, second]) = four_batches();
-    site.damage(1, INDEX);
+    site.damage_index(1);
     site.kill();
     assert_eq!(site.records(first), [(1, "k".to_owned(), "2".to_owned())]);
     assert_eq!(values(&site.records(second)), ["1", "3"]);
@@ -50,7 +63,7 @@ fn a_chunk_in_the_middle_leaves_a_gap() {
 #[test]
 fn offsets_that_may_have_been_given_are_never_given_again() {
     let (mut site, [first, second]) = four_batches();
-    site.damage(3, INDEX);
+    site.damage_index(3);
     for _ in 0..3 {
         site.kill();
         assert_eq!(values(&site.records(first)), ["0"]);
@@ -71,7 +84,8 @@ fn offsets_that_may_have_been_given_are_never_given_again() {
 #[test]
 fn a_batch_that_is_damaged_is_not_given_out() {
     let (mut site, [first, second]) = four_batches();
-    site.damage(1, PAYLOAD);
+    let stored = site.backend().read(first, 0, 0).unwrap();
+    site.damage_batch(&stored[0].bytes);
     site.kill();
     let read = site.backend().read(first, 0, 0);
     assert!(matches!(read, Err(ReadError::Damaged(0))), "{read:?}");

@@ -6,7 +6,9 @@ use super::*;
 
 #[test]
 fn a_failed_sync_fails_all_that_waits_and_nothing_else() {
-    let site = Site::open(1);
+    let mut site = Site::new(1);
+    site.options.retry_ms = 60_000;
+    site.start().unwrap();
     let (backend, partition) = (site.backend(), site.events().partitions[0]);
     let producer = Producer {
         id: 5,

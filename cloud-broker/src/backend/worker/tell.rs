@@ -10,6 +10,7 @@ use super::{Station, Worker};
 use crate::backend::shared::Job;
 use crate::backend::{AppendError, Appended, CreateError, Unavailable};
 
+type CreateReply = oneshot::Sender<Result<Arc<Stream>, CreateError>>;
 type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
 
 /// What is told once the open chunk is durable.
@@ -21,7 +22,8 @@ pub(super) enum Told {
         _room: OwnedSemaphorePermit,
     },
     Refused(AppendReply, AppendError),
-    Created(oneshot::Sender<Result<Arc<Stream>, CreateError>>, StreamId),
+    Created(CreateReply, StreamId),
+    Exists(CreateReply),
     Covered(usize),
 }
 
@@ -36,6 +38,7 @@ impl Worker {
                     let stream = self.shared.catalog.load().by_id(&id).cloned();
                     give(reply, stream.ok_or_else(|| Unavailable::Failed.into()));
                 }
+                Told::Exists(reply) => give(reply, Err(CreateError::Exists)),
                 Told::Covered(at) => {
                     let Station {
                         inbox,
@@ -55,17 +58,20 @@ impl Worker {
     /// Everything that is not committed is lost, and whoever waits is told so.
     pub(super) fn fail(&mut self, trouble: Unavailable, jobs: impl Iterator<Item = Job>) {
         self.journal.fail();
+        // Before anybody is told: whoever asks again after that is not refused once more.
+        let waiting = self.shared.take_jobs();
         for told in self.told_at_commit.drain(..) {
             match told {
                 Told::Appended { reply, .. } | Told::Refused(reply, _) => {
                     give(reply, Err(trouble.into()));
                 }
-                Told::Created(reply, _) => give(reply, Err(trouble.into())),
+                Told::Created(reply, _) | Told::Exists(reply) => {
+                    give(reply, Err(trouble.into()));
+                }
                 Told::Covered(_) => {}
             }
         }
-        jobs.chain(self.shared.take_jobs())
-            .for_each(|job| refuse(job, trouble));
+        jobs.chain(waiting).for_each(|job| refuse(job, trouble));
         for station in &mut self.stations {
             station.buffer.clear();
             station.answers.clear();
@@ -102,7 +108,7 @@ impl From<AppendRefusal> for AppendError {
     }
 }
 
-pub(super) fn give<T>(reply: oneshot::Sender<T>, answer: T) {
+fn give<T>(reply: oneshot::Sender<T>, answer: T) {
     // Whoever asked may have gone: then nobody needs the answer.
     let _ = reply.send(answer);
 }
