@@ -14,6 +14,7 @@ use headwater_broker_core::submit::Buffer;
 use headwater_broker_core::{Answer, PartitionId, StreamId, StreamSpec};
 
 use super::commit::CommittedBatch;
+use super::gate::Gate;
 use super::inbox::Inbox;
 use super::read::StoredBatch;
 use super::shared::{Job, Shared};
@@ -81,6 +82,7 @@ impl Worker {
     /// Works until it is told to end.
     pub(super) fn run(mut self) {
         let gate = Arc::clone(&self.shared.gate);
+        let _fence = Fence(Arc::clone(&gate));
         gate.attend();
         while !self.end.abandoned.load(Ordering::Acquire) {
             if self.end.orderly.load(Ordering::Acquire) {
@@ -314,6 +316,17 @@ fn committed(partition: PartitionId, batch: &StoredBatch) -> CommittedBatch {
         max_timestamp: batch.max_timestamp,
         bytes: batch.bytes.clone(),
         topics: batch.topics.clone(),
+    }
+}
+
+/// If the thread panics, nobody may wait for it: nothing is taken any more, and `/readyz` says so.
+struct Fence(Arc<Gate>);
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.trouble_is(Unavailable::Failed, true);
+        }
     }
 }
 
