@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::direct::DirectFile;
 use super::lock::{DirLock, LockError};
 
 /// Files in directories. What returns without an error is durable where it says so.
@@ -19,10 +20,16 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Creates a file, or empties the one that is there, and fills it with `bytes` zeros. Content
     /// and directory entry are durable.
-    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>>;
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<()>;
 
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Opens a file that is there to be overwritten by whole pages: past the page cache, where the
+    /// file system can. The cache may hold 64 KiB as one, and would write it for one page.
+    fn open_for_pages(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
 
     /// Names in a directory, in order; none if it is not there.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
@@ -74,7 +81,7 @@ impl Disk for FileDisk {
         Ok(())
     }
 
-    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<()> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -83,14 +90,17 @@ impl Disk for FileDisk {
             .open(path)?;
         fill(&file, bytes)?;
         file.sync_all()?;
-        sync_parent(path)?;
-        Ok(Arc::new(file))
+        sync_parent(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(
             OpenOptions::new().read(true).write(true).open(path)?,
         ))
+    }
+
+    fn open_for_pages(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(DirectFile::open(path)?))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

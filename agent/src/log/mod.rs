@@ -10,6 +10,7 @@
 mod append;
 mod clock;
 mod device;
+mod direct;
 mod disk;
 mod engine;
 mod error;

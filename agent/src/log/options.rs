@@ -47,7 +47,7 @@ impl LogOptions {
             zstd_level: 1,
             keep_acked: Duration::from_secs(600),
             clock: Arc::new(SystemClock),
-            disk: Arc::new(FileDisk::default()),
+            disk: Arc::new(FileDisk),
         }
     }
 }

@@ -53,7 +53,12 @@ pub fn read_records(
     Ok(())
 }
 
-pub(super) fn read_batch(lane: &LaneName, first: Position, batch: &[u8], each: &mut impl FnMut(StoredRecord)) {
+pub(super) fn read_batch(
+    lane: &LaneName,
+    first: Position,
+    batch: &[u8],
+    each: &mut impl FnMut(StoredRecord),
+) {
     let Ok(header) = Header::parse_exact(batch) else {
         return;
     };

@@ -18,7 +18,7 @@ use super::status::LogStatus;
 use super::watch::Watch;
 
 /// Uncompressed bytes of events that one commit takes.
-const GROUP_BYTES_MAX: usize = 1 << 20;
+const GROUP_BYTES_MAX: usize = 4 << 20;
 /// What a header's or record's encoding adds at most.
 const FIELD_OVERHEAD_BYTES: usize = 8;
 
@@ -197,7 +197,7 @@ impl Shared {
     fn run(&self, mut engine: Engine, commit_interval: Duration) {
         let mut last_commit = Instant::now();
         loop {
-            let work = self.wait(engine.due_in(), last_commit, commit_interval);
+            let work = self.wait(engine.due_in(), last_commit + commit_interval);
             for request in work.requests {
                 handle(&mut engine, request);
             }
@@ -220,27 +220,25 @@ impl Shared {
         }
     }
 
-    /// Waits for something to do, `wait` at most; takes it.
-    fn wait(&self, wait: Option<Duration>, last_commit: Instant, interval: Duration) -> Work {
+    /// Waits for something to do, `wait` at most; takes it. Appends are taken from `commit_at` on.
+    fn wait(&self, wait: Option<Duration>, commit_at: Instant) -> Work {
         let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
         let mut inbox = lock(&self.inbox);
         loop {
             let now = Instant::now();
-            let commit_at = last_commit + interval;
-            let appends_ready = !inbox.appends.is_empty() && (now >= commit_at || inbox.stop);
+            let commit_at = (!inbox.appends.is_empty()).then_some(commit_at);
+            let appends_ready = commit_at.is_some_and(|at| now >= at || inbox.stop);
             let is_due = deadline.is_some_and(|deadline| now >= deadline);
             if appends_ready || is_due || inbox.stop || !inbox.requests.is_empty() {
                 return inbox.take(appends_ready);
             }
-            let commit_at = (!inbox.appends.is_empty()).then_some(commit_at);
-            let until = [deadline, commit_at].into_iter().flatten().min();
-            inbox = match until {
+            inbox = match [deadline, commit_at].into_iter().flatten().min() {
                 None => self
                     .wake
                     .wait(inbox)
                     .unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let timeout = until.saturating_duration_since(now);
+                Some(at) => {
+                    let timeout = at.saturating_duration_since(now);
                     let waited = self.wake.wait_timeout(inbox, timeout);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }

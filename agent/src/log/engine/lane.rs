@@ -87,7 +87,7 @@ impl Lane {
 
     /// Position to be sealed next, as far as it is durable.
     pub(super) fn sealed(&self) -> Position {
-        let unfinished = self.full.first().or(self.fresh_small.first());
+        let unfinished = self.full.first().or_else(|| self.fresh_small.first());
         unfinished.map_or_else(|| self.batcher.first(), |batch| batch.first)
     }
 

@@ -197,20 +197,3 @@ fn shared(error: io::Error) -> Arc<io::Error> {
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
-//DEBUG-BEGIN
-#[cfg(test)]
-impl Engine {
-    pub(super) fn debug(&mut self, name: &LaneName) -> String {
-        let lane = &self.lanes[name];
-        let mut all = Vec::new();
-        let mut at = lane.oldest();
-        while let Some(next) = lane.segments.first_from(&mut self.reader, at) {
-            let b = lane.segments.read(&mut self.reader, next);
-            let end = match &b { Ok(Some(b)) => super::tail::range(b).map(|r| r.next), _ => None };
-            all.push((next.0, end.map(|e| e.0)));
-            at = headwater_wire::uplink::Position(next.0 + 1);
-        }
-        format!("oldest {} acked {} sealed {} durable {} small {:?} losses {:?} seg {:?} batches {:?} rec {:?}", lane.oldest(), lane.acked, lane.sealed(), lane.durable, lane.small.iter().map(|e| (e.batch.first.0, e.batch.next.0)).collect::<Vec<_>>(), lane.losses.len(), lane.segments, all, lane.record)
-    }
-}
-//DEBUG-END

@@ -16,7 +16,7 @@ use super::uplink::is_damage;
 use super::{Engine, Lane, Rates};
 use crate::log::device::{IDENTITY_FILE, Identity};
 use crate::log::error::OpenError;
-use crate::log::lock::LockError;
+use crate::log::lock::{DirLock, LockError};
 use crate::log::options::{LogOptions, MAX_BYTES_MIN};
 use crate::log::segments::{Reader, SEGMENT_RECORDS_MAX, Segments, Store, parse_dir_name};
 use crate::log::space::Meter;
@@ -38,48 +38,62 @@ type Alarms = Vec<(&'static str, String)>;
 impl Engine {
     /// Opens the log, or creates it. When this returns, a checkpoint holds everything live.
     pub(in crate::log) fn open(options: LogOptions) -> Result<Self, OpenError> {
-        if options.max_bytes < MAX_BYTES_MIN {
-            let max_bytes = options.max_bytes;
-            return Err(OpenError::TooSmall {
-                max_bytes,
-                least: MAX_BYTES_MIN,
-            });
+        let max_bytes = options.max_bytes;
+        if max_bytes < MAX_BYTES_MIN {
+            let least = MAX_BYTES_MIN;
+            return Err(OpenError::TooSmall { max_bytes, least });
         }
         let dir = options.dir.clone();
+        let lock = lock(&options)?;
         let fail = |source| OpenError::Io {
             file: dir.clone(),
             source,
         };
-        let lock = options.disk.lock(&dir).map_err(|error| match error {
-            LockError::InUse(pid) => OpenError::InUse {
-                dir: dir.clone(),
-                pid,
-            },
-            LockError::Io(source) => fail(source),
-        })?;
         let names = options.disk.list(&dir).map_err(fail)?;
         let identity = identity(&options, &names)?;
         let meter = Meter::default();
         let (journal, found) =
             Journal::open(&options.disk, dir.clone(), identity.id, meter.clone())?;
-        let mut alarms: Alarms = found
-            .damage
-            .iter()
-            .map(|damage| ("damaged", damage.to_string()))
-            .collect();
+        let mut alarms = Alarms::new();
+        alarms.extend(
+            found
+                .damage
+                .iter()
+                .map(|damage| ("damaged", damage.to_string())),
+        );
+        let mut tails = read_tails(found.frames, &mut alarms);
+        for name in names.iter().filter_map(|name| parse_dir_name(name)) {
+            tails.entry(name).or_default();
+        }
+        let mut engine = Self::empty(options, identity, journal, meter, lock);
+        engine.recover(tails, &mut alarms).map_err(fail)?;
+        for (code, text) in alarms {
+            engine.alarm(code, text);
+        }
+        Ok(engine)
+    }
+
+    fn empty(
+        options: LogOptions,
+        identity: Identity,
+        journal: Journal,
+        meter: Meter,
+        lock: DirLock,
+    ) -> Self {
+        let now = options.clock.now();
         let store = Store {
             disk: options.disk.clone(),
-            dir: dir.clone(),
+            dir: options.dir.clone(),
             log_id: identity.id,
             meter: meter.clone(),
         };
-        let now = options.clock.now();
-        let mut engine = Self {
+        Self {
             compressor: Compressor::new(options.zstd_level),
             rates: Rates {
                 intake_bytes: Rate::new(now),
                 acked_events: Rate::new(now),
             },
+            options,
             identity,
             store,
             journal,
@@ -92,25 +106,17 @@ impl Engine {
             changed: true,
             retry_at: None,
             _lock: lock,
-            options,
-        };
-        let mut tails = read_tails(found.frames, &mut alarms);
-        for name in names.iter().filter_map(|name| parse_dir_name(name)) {
-            tails.entry(name).or_default();
         }
+    }
+
+    fn recover(&mut self, tails: BTreeMap<LaneName, Tail>, alarms: &mut Alarms) -> io::Result<()> {
+        let now = self.now();
         for (name, tail) in tails {
-            let lane = engine
-                .recover_lane(now, name, tail, &mut alarms)
-                .map_err(fail)?;
-            engine.lanes.insert(lane.name.clone(), lane);
+            self.limit_writers(&name);
+            let lane = self.recover_lane(now, name, tail, alarms)?;
+            self.lanes.insert(lane.name.clone(), lane);
         }
-        engine
-            .checkpoint(now)
-            .map_err(|error| fail(io::Error::other(error)))?;
-        for (code, text) in alarms {
-            engine.alarm(code, text);
-        }
-        Ok(engine)
+        self.checkpoint(now).map_err(io::Error::other)
     }
 
     fn recover_lane(
@@ -201,6 +207,14 @@ impl Engine {
         lane.batcher.skip_to(to);
         Ok(())
     }
+}
+
+fn lock(options: &LogOptions) -> Result<DirLock, OpenError> {
+    let dir = options.dir.clone();
+    options.disk.lock(&dir).map_err(|error| match error {
+        LockError::InUse(pid) => OpenError::InUse { dir, pid },
+        LockError::Io(source) => OpenError::Io { file: dir, source },
+    })
 }
 
 /// The log's name for itself: read, or made if the directory holds no log.

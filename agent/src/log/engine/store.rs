@@ -202,7 +202,7 @@ impl Engine {
     }
 
     /// Closes a segment if too many are open for writing.
-    fn limit_writers(&mut self, keep: &LaneName) {
+    pub(super) fn limit_writers(&mut self, keep: &LaneName) {
         let open = |lane: &&mut Lane| lane.segments.has_writer() && lane.name != *keep;
         let count = self.lanes.values_mut().filter(open).count();
         if count >= WRITERS_MAX

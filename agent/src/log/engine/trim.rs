@@ -120,15 +120,25 @@ impl Lane {
         let is_held = |entry: &&Entry| entry.batch.next > self.record.trimmed;
         let small = self.small.iter().find(is_held);
         let loss = self.losses.iter().find(is_held);
-        let first = small.into_iter().chain(loss).min_by_key(|entry| entry.batch.first)?;
-        let is_first = self.segments.first().is_none_or(|segment| segment >= first.batch.next);
+        let first = small
+            .into_iter()
+            .chain(loss)
+            .min_by_key(|entry| entry.batch.first)?;
+        let is_first = self
+            .segments
+            .first()
+            .is_none_or(|segment| segment >= first.batch.next);
         is_first.then_some(first)
     }
 
     /// Drops what was let go: what the broker may name of it is durable now.
     pub(super) fn drop_trimmed(&mut self) {
         let trimmed = self.record.trimmed;
-        while self.small.front().is_some_and(|entry| entry.batch.next <= trimmed) {
+        while self
+            .small
+            .front()
+            .is_some_and(|entry| entry.batch.next <= trimmed)
+        {
             self.small.pop_front();
         }
         self.losses.retain(|entry| entry.batch.next > trimmed);
@@ -137,6 +147,10 @@ impl Lane {
     fn next_trim(&self, keep_ms: i64) -> Option<Millis> {
         let segment = next_expiry(&self.segments.ledger(self.segments_end()), keep_ms);
         let journal = self.first_to_trim().and_then(|entry| entry.acked_at);
-        journal.map(|at| at.plus(keep_ms)).into_iter().chain(segment).min()
+        journal
+            .map(|at| at.plus(keep_ms))
+            .into_iter()
+            .chain(segment)
+            .min()
     }
 }

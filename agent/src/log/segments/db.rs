@@ -26,7 +26,7 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const FORMAT: u16 = 1;
 
 /// Values of one commit stay in memory until it is done; a smaller cache writes them twice.
-const CACHE_BYTES: usize = 1 << 20;
+const CACHE_BYTES: usize = 768 << 10;
 /// Length of redb's magic number.
 const MAGIC_BYTES: usize = 9;
 /// Length of an empty database, and some.
@@ -55,10 +55,16 @@ impl Db {
     /// Opens a segment without ever changing its file.
     pub(super) fn open_read_only(file: Arc<dyn DiskFile>, meter: Meter) -> io::Result<Self> {
         let reader = guarded(|| {
-            let backend = Backend { file: file.clone(), meter };
+            let backend = Backend {
+                file: file.clone(),
+                meter,
+            };
             let mut builder = Builder::new();
             builder.set_cache_size(READ_CACHE_BYTES);
-            builder.open_read_only_with_backend(backend).map(Self::Reader).map_err(failed)
+            builder
+                .open_read_only_with_backend(backend)
+                .map(Self::Reader)
+                .map_err(failed)
         });
         // One that was not closed has to be repaired first.
         reader.or_else(|_| {

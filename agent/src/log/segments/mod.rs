@@ -24,9 +24,9 @@ use super::space::{Meter, SEGMENT_BYTES, value_bytes};
 use super::tail::range;
 
 /// Batches per commit: what the cache of a segment holds at once.
-pub(super) const COMMIT_BATCHES_MAX: usize = 6;
+pub(super) const COMMIT_BATCHES_MAX: usize = 4;
 /// And their bytes.
-pub(super) const COMMIT_BYTES_MAX: u64 = 512 << 10;
+pub(super) const COMMIT_BYTES_MAX: u64 = 320 << 10;
 /// No segment has more records: what a damaged one is taken to have had at most.
 pub(super) const SEGMENT_RECORDS_MAX: u64 = 1 << 23;
 
@@ -171,6 +171,8 @@ impl Segments {
         fence: (u64, Position),
         trimmed: Position,
     ) -> io::Result<Option<SealedBatch>> {
+        // Serials go on although the segments that had them are gone.
+        self.serial = self.serial.max(fence.0);
         while let Some(segment) = self.list.back() {
             let end = if segment.serial <= fence.0 {
                 fence.1
@@ -185,7 +187,11 @@ impl Segments {
                 file.sync()?;
                 let may_grow = segment.serial > fence.0 && segment.allocated < SEGMENT_BYTES / 2;
                 let meter = self.store.meter.clone();
-                let open = if may_grow { Db::open } else { Db::open_read_only };
+                let open = if may_grow {
+                    Db::open
+                } else {
+                    Db::open_read_only
+                };
                 let db = open(file, meter)?;
                 let last = db.last_below(end)?.filter(|last| last.next > trimmed);
                 if last.is_some() {
@@ -348,6 +354,7 @@ impl Segments {
             .store
             .disk
             .create(&path, 0)
+            .and_then(|()| self.store.disk.open(&path))
             .and_then(|file| Db::open(file, self.store.meter.clone()));
         match opened {
             Ok(db) => {

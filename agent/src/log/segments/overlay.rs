@@ -29,7 +29,13 @@ struct Changes {
 impl Overlay {
     pub(super) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
         let bytes = file.bytes()?;
-        Ok(Self { file, changes: Mutex::new(Changes { bytes, pages: BTreeMap::new() }) })
+        Ok(Self {
+            file,
+            changes: Mutex::new(Changes {
+                bytes,
+                pages: BTreeMap::new(),
+            }),
+        })
     }
 
     /// A page as the file has it; what lies behind its end is zero.

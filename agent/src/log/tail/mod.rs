@@ -163,7 +163,7 @@ impl Journal {
     /// A file that may be overwritten: a spare one, or a new one.
     fn other_file(&mut self) -> io::Result<(u32, Arc<dyn DiskFile>)> {
         if let Some(slot) = self.spare.pop_first() {
-            match self.place.open(slot) {
+            match self.place.open_for_pages(slot) {
                 Ok(file) => return Ok((slot, file)),
                 Err(_) => {
                     self.distrusted.insert(slot);
@@ -179,11 +179,9 @@ impl Journal {
         };
         let slot = (0..).find(|slot| !is_taken(slot)).unwrap_or(u32::MAX);
         self.meter.add_bytes(TAIL_FILE_BYTES);
-        let file = self
-            .place
-            .disk
-            .create(&self.place.path(slot), TAIL_FILE_BYTES)?;
-        Ok((slot, file))
+        let path = self.place.path(slot);
+        self.place.disk.create(&path, TAIL_FILE_BYTES)?;
+        Ok((slot, self.place.open_for_pages(slot)?))
     }
 
     fn remove_distrusted(&mut self) {
@@ -205,6 +203,10 @@ impl Place {
 
     fn open(&self, slot: u32) -> io::Result<Arc<dyn DiskFile>> {
         self.disk.open(&self.path(slot))
+    }
+
+    fn open_for_pages(&self, slot: u32) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.open_for_pages(&self.path(slot))
     }
 
     /// The files that are there, by number.

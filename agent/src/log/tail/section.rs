@@ -125,7 +125,7 @@ fn encode_record(record: &LaneRecord) -> Vec<u8> {
     out.extend_from_slice(&record.generation.to_le_bytes());
     out.extend_from_slice(&record.predecessor.unwrap_or(NO_GENERATION).to_le_bytes());
     out.extend_from_slice(&record.topic_id.map_or([0; 16], |id| id.0));
-     let numbers = [
+    let numbers = [
         record.open_first.0,
         record.trimmed.0,
         record.lost_events,
@@ -203,7 +203,7 @@ mod tests {
                 topic_id: topic_id.map(TopicId),
                 open_first: Position(numbers[0]),
                 lost_events: numbers[1],
-                    trimmed: Position(numbers[4]),
+                trimmed: Position(numbers[4]),
                 fence_serial: numbers[2],
                 fence_at: Position(numbers[3]),
                 remembered: list

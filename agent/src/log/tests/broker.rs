@@ -35,7 +35,12 @@ impl Broker {
 
     pub(super) fn answer(&self, lane: &LaneName) -> ResumeAnswer {
         let taken = self.taken(lane);
-        ResumeAnswer { next: taken.next, crc: taken.crc, topic_id: TOPIC, generation: None }
+        ResumeAnswer {
+            next: taken.next,
+            crc: taken.crc,
+            topic_id: TOPIC,
+            generation: None,
+        }
     }
 
     /// Shakes hands and takes at most `count` batches of each lane. Whether the agent hears of
@@ -48,13 +53,16 @@ impl Broker {
     ) {
         for lane in engine.lane_states() {
             let name = lane.name;
-            let Ok(handshake) = engine.handshake(&name, &self.answer(&name)) else { return };
+            let Ok(handshake) = engine.handshake(&name, &self.answer(&name)) else {
+                return;
+            };
             let Handshake::Send(mut at) = handshake else {
-                eprintln!("{}", engine.debug(&name));
                 panic!("{name} forked: {handshake:?} at {}", self.taken(&name).next);
             };
             for _ in 0..count {
-                let Ok(Some(batch)) = engine.next_batch(&name, at) else { break };
+                let Ok(Some(batch)) = engine.next_batch(&name, at) else {
+                    break;
+                };
                 at = batch.next;
                 self.take(&name, &batch);
                 if answers() {
@@ -67,7 +75,11 @@ impl Broker {
     pub(super) fn take(&mut self, name: &LaneName, batch: &SealedBatch) {
         let before = self.sent.insert((name.clone(), batch.first), batch.clone());
         if let Some(before) = before {
-            assert_eq!(before, *batch, "position {} was sent with other bytes", batch.first);
+            assert_eq!(
+                before, *batch,
+                "position {} was sent with other bytes",
+                batch.first
+            );
         }
         let taken = self.lanes.entry(name.clone()).or_default();
         if batch.next <= taken.next {
@@ -83,7 +95,9 @@ impl Broker {
         assert!(range(&batch.bytes).is_some(), "its CRC is right");
         read_batch(name, batch.first, &batch.bytes, &mut |record| {
             let key = record.key.expect("events have keys");
-            taken.keys.push(String::from_utf8(key.to_vec()).expect("keys are text"));
+            taken
+                .keys
+                .push(String::from_utf8(key.to_vec()).expect("keys are text"));
         });
     }
 }

@@ -33,8 +33,8 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let (mut options, clock) = options(Path::new(DIR));
-        options.batch_bytes = [2_000, 20_000, 64_000][random.below(3) as usize];
-        options.keep_acked = std::time::Duration::from_secs([0, 30, 600][random.below(3) as usize]);
+        options.batch_bytes = [2_000, 20_000, 64_000][random.index(3)];
+        options.keep_acked = std::time::Duration::from_secs([0, 30, 600][random.index(3)]);
         let disk = FakeDisk::new(seed);
         Self {
             random,
@@ -51,7 +51,10 @@ impl World {
         self.options.disk = Arc::new(self.disk.clone());
         let mut engine = Engine::open(self.options.clone()).expect("a crash never stops the log");
         let alarms = engine.status().alarms;
-        assert!(alarms.iter().all(|alarm| alarm.code != "damaged"), "{alarms:?}");
+        assert!(
+            alarms.iter().all(|alarm| alarm.code != "damaged"),
+            "{alarms:?}"
+        );
         engine
     }
 
@@ -64,7 +67,12 @@ impl World {
         } else {
             Bytes::from(vec![b'x'; bytes])
         };
-        Event { timestamp: 1_000 + self.number.cast_signed(), key, value, headers: Vec::new() }
+        Event {
+            timestamp: 1_000 + self.number.cast_signed(),
+            key,
+            value,
+            headers: Vec::new(),
+        }
     }
 
     /// One commit of a few appends.
@@ -73,7 +81,7 @@ impl World {
         let mut waiting = Vec::new();
         for _ in 0..=self.random.below(4) {
             let stream = usize::from(self.random.one_in(4));
-            let bytes = [20, 200, 3_000, 40_000][self.random.below(4) as usize];
+            let bytes = [20, 200, 3_000, 40_000][self.random.index(4)];
             let count = 1 + self.random.below(if bytes > 1_000 { 3 } else { 60 });
             let events: Vec<Event> = (0..count).map(|_| self.event(stream, bytes)).collect();
             let keys: Vec<String> = events.iter().map(|event| event.key.clone()).collect();
@@ -103,7 +111,7 @@ impl World {
                     engine.run(Vec::new());
                 }
                 _ => {
-                    let count = self.random.below(12) as usize;
+                    let count = self.random.index(12);
                     let mut random = self.random.clone();
                     self.random.next();
                     self.broker.drain(engine, count, || !random.one_in(4));
@@ -124,9 +132,16 @@ impl World {
             let mut arrived = taken.keys.iter().peekable();
             for (key, acked) in &self.appended[index] {
                 let is_there = arrived.next_if(|arrived| *arrived == key).is_some();
-                assert!(is_there || !acked, "{stream}: {key} was acknowledged and is not there");
+                assert!(
+                    is_there || !acked,
+                    "{stream}: {key} was acknowledged and is not there"
+                );
             }
-            assert_eq!(arrived.next(), None, "{stream}: something is there twice or out of order");
+            assert_eq!(
+                arrived.next(),
+                None,
+                "{stream}: something is there twice or out of order"
+            );
         }
     }
 }
@@ -155,7 +170,11 @@ fn a_power_cut_loses_and_doubles_nothing_acknowledged() {
 
 /// A few, or the one that the environment names with `HW_SEED`, or as many as `HW_SEEDS` says.
 fn seeds() -> std::ops::RangeInclusive<u64> {
-    let named = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let named = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|number| number.parse().ok())
+    };
     match (named("HW_SEED"), named("HW_SEEDS")) {
         (Some(seed), _) => seed..=seed,
         (None, count) => 1..=count.unwrap_or(12),

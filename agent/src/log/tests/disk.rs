@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::Random;
+use super::{Random, small};
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::lock::{DirLock, LockError};
 
@@ -60,11 +60,15 @@ impl FakeDisk {
             pages_max: None,
             syncs: 0,
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no test panics with the disk in hand")
+        self.state
+            .lock()
+            .expect("no test panics with the disk in hand")
     }
 
     /// The power goes in the middle of the operation after `operations` more.
@@ -86,7 +90,11 @@ impl FakeDisk {
     }
 
     pub(super) fn pages(&self) -> u64 {
-        self.state().files.values().map(|file| file.pages.len() as u64).sum()
+        self.state()
+            .files
+            .values()
+            .map(|file| file.pages.len() as u64)
+            .sum()
     }
 
     pub(super) fn names(&self) -> Vec<PathBuf> {
@@ -134,11 +142,17 @@ impl State {
     }
 
     fn file(&mut self, path: &Path) -> io::Result<&mut Content> {
-        self.files.get_mut(path).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files
+            .get_mut(path)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn allocate(&mut self, path: &Path, offset: usize, bytes: usize) -> io::Result<()> {
-        let used: u64 = self.files.values().map(|file| file.pages.len() as u64).sum();
+        let used: u64 = self
+            .files
+            .values()
+            .map(|file| file.pages.len() as u64)
+            .sum();
         let max = self.pages_max.unwrap_or(u64::MAX);
         let file = self.file(path)?;
         let pages = offset as u64 / PAGE_BYTES..(offset + bytes) as u64 / PAGE_BYTES + 1;
@@ -193,7 +207,11 @@ impl Content {
     }
 
     fn crash(&mut self, random: &mut Random) {
-        let length = if random.one_in(2) { self.now.len() } else { self.durable.len() };
+        let length = if random.one_in(2) {
+            self.now.len()
+        } else {
+            self.durable.len()
+        };
         self.fail_sync(random);
         let length = length.max(self.durable.len());
         self.durable.resize(length, 0);
@@ -216,12 +234,16 @@ impl Disk for FakeDisk {
         self.state().step().map(drop)
     }
 
-    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<()> {
         let mut state = self.state();
         let is_last = state.step()?;
-        let bytes = usize::try_from(bytes).expect("test files are small");
+        let bytes = small(bytes);
         state.files.insert(path.to_owned(), Content::default());
-        let made = if is_last { state.random.below(bytes as u64 + 1) as usize } else { bytes };
+        let made = if is_last {
+            state.random.index(bytes + 1)
+        } else {
+            bytes
+        };
         if made > 0 {
             state.allocate(path, 0, made - 1)?;
         }
@@ -231,18 +253,23 @@ impl Disk for FakeDisk {
         if is_last {
             return Err(io::Error::other("power went"));
         }
-        drop(state);
-        self.open(path)
+        Ok(())
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         self.state().file(path)?;
-        Ok(Arc::new(FakeFile { disk: self.clone(), path: path.to_owned() }))
+        Ok(Arc::new(FakeFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+        }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
-        let inside = state.files.keys().filter_map(|path| path.strip_prefix(dir).ok());
+        let inside = state
+            .files
+            .keys()
+            .filter_map(|path| path.strip_prefix(dir).ok());
         let names: BTreeSet<String> = inside
             .filter_map(|path| path.iter().next())
             .map(|name| name.to_string_lossy().into_owned())
@@ -259,7 +286,11 @@ impl Disk for FakeDisk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.state().files.get(path).map(|content| content.now.clone()))
+        Ok(self
+            .state()
+            .files
+            .get(path)
+            .map(|content| content.now.clone()))
     }
 
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -268,14 +299,21 @@ impl Disk for FakeDisk {
             return Err(io::Error::other("power went"));
         }
         let (now, durable) = (content.to_vec(), content.to_vec());
-        let file = Content { now, durable, ..Content::default() };
+        let file = Content {
+            now,
+            durable,
+            ..Content::default()
+        };
         state.files.insert(path.to_owned(), file);
         Ok(())
     }
 
     fn allocated(&self, path: &Path) -> io::Result<u64> {
         let state = self.state();
-        Ok(state.files.get(path).map_or(0, |file| file.pages.len() as u64 * PAGE_BYTES))
+        Ok(state
+            .files
+            .get(path)
+            .map_or(0, |file| file.pages.len() as u64 * PAGE_BYTES))
     }
 }
 
@@ -287,7 +325,7 @@ impl DiskFile for FakeFile {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.disk.state();
         let file = state.file(&self.path)?;
-        let offset = usize::try_from(offset).expect("test files are small");
+        let offset = small(offset);
         let bytes = file.now.get(offset..offset + out.len());
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
@@ -296,16 +334,20 @@ impl DiskFile for FakeFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
         let is_last = state.step()?;
-        let offset = usize::try_from(offset).expect("test files are small");
+        let offset = small(offset);
         state.allocate(&self.path, offset, bytes.len().saturating_sub(1))?;
         state.file(&self.path)?.write(offset, bytes);
-        if is_last { Err(io::Error::other("power went")) } else { Ok(()) }
+        if is_last {
+            Err(io::Error::other("power went"))
+        } else {
+            Ok(())
+        }
     }
 
     fn set_bytes(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.step()?;
-        let bytes = usize::try_from(bytes).expect("test files are small");
+        let bytes = small(bytes);
         state.file(&self.path)?.now.resize(bytes, 0);
         Ok(())
     }

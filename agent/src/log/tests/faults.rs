@@ -33,7 +33,10 @@ fn drain(options: &LogOptions) -> (Broker, Vec<String>) {
     let mut engine = Engine::open(options.clone()).expect("damage does not stop the log");
     let (broker, alarms) = drain_engine(&mut engine);
     let name = lane();
-    assert!(append(&mut engine, "events", vec![event(999_999)]).is_ok(), "intake goes on");
+    assert!(
+        append(&mut engine, "events", vec![event(999_999)]).is_ok(),
+        "intake goes on"
+    );
     assert!(broker.taken(&name).next <= engine.lane_states()[0].next);
     (broker, alarms)
 }
@@ -96,14 +99,21 @@ fn a_bad_frame_before_good_ones_is_damage_and_only_it_is_lost() {
         let (file, starts) = frames(&disk);
         assert_eq!(starts.len(), 21, "a checkpoint and 20 commits");
         let mut random = Random::new(bit);
-        let at = starts[7] + random.below(300) as usize;
+        let at = starts[7] + random.index(300);
         disk.edit(&file, |bytes| bytes[at] ^= 1 << bit);
         let (broker, alarms) = drain(&options);
         let taken = broker.taken(&lane());
-        assert!(alarms.iter().any(|text| text.contains("Journal is damaged")), "{alarms:?}");
+        assert!(
+            alarms
+                .iter()
+                .any(|text| text.contains("Journal is damaged")),
+            "{alarms:?}"
+        );
         assert_eq!(taken.losses.len(), 1);
         assert_eq!((taken.losses[0].0.0, taken.losses[0].1.0), (6, 7));
-        let expected = (0..20).filter(|number| *number != 6).map(|number| event(number).key);
+        let expected = (0..20)
+            .filter(|number| *number != 6)
+            .map(|number| event(number).key);
         assert_eq!(taken.keys[..19], expected.collect::<Vec<_>>());
     }
 }
@@ -140,7 +150,11 @@ fn a_recycled_file_gives_only_the_frames_of_its_present_use() {
         }
     }
     drop(engine);
-    let mut engine = Engine::open(LogOptions { disk: Arc::new(disk.crash()), ..options }).unwrap();
+    let mut engine = Engine::open(LogOptions {
+        disk: Arc::new(disk.crash()),
+        ..options
+    })
+    .unwrap();
     assert_eq!(engine.status().alarms, []);
     assert_eq!(engine.lane_states()[0].next.0, number);
     let (broker, _) = drain_engine(&mut engine);
@@ -163,7 +177,10 @@ fn a_journal_file_that_was_cut_is_damage() {
         let mut engine = engine.expect("damage does not stop the log");
         if bytes >= PAGE {
             let alarms = engine.status().alarms;
-            assert!(alarms.iter().any(|alarm| alarm.text.contains("was cut to")), "{alarms:?}");
+            assert!(
+                alarms.iter().any(|alarm| alarm.text.contains("was cut to")),
+                "{alarms:?}"
+            );
         }
         append(&mut engine, "events", vec![event(77)]).unwrap();
         drop(engine);
@@ -189,13 +206,16 @@ fn with_segments(options: &LogOptions) -> u64 {
 fn a_bit_in_a_segment_costs_at_most_what_it_lies_in() {
     for seed in 1..=12 {
         let (options, disk) = start(seed);
-        let options = LogOptions { batch_bytes: 8_000, ..options };
+        let options = LogOptions {
+            batch_bytes: 8_000,
+            ..options
+        };
         let number = with_segments(&options);
         let files = segments(&disk);
         let mut random = Random::new(seed);
-        let file = &files[random.below(files.len() as u64) as usize];
+        let file = &files[random.index(files.len())];
         disk.edit(file, |bytes| {
-            let at = random.below(bytes.len() as u64) as usize;
+            let at = random.index(bytes.len());
             bytes[at] ^= 1 << random.below(8);
         });
         let (broker, _) = drain(&options);
@@ -214,7 +234,10 @@ fn check_subset(broker: &Broker, number: u64) {
             there += 1;
         }
     }
-    assert!(there + lost >= number, "{there} there and {lost} declared of {number}");
+    assert!(
+        there + lost >= number,
+        "{there} there and {lost} declared of {number}"
+    );
 }
 
 #[test]
@@ -248,12 +271,19 @@ fn a_damaged_or_missing_identity_is_never_guessed() {
     drop(Engine::open(options.clone()).unwrap());
     let file = Path::new("/log/identity");
     disk.edit(file, |bytes| bytes[9] ^= 1);
-    let error = Engine::open(options.clone()).err().expect("it does not open");
+    let error = Engine::open(options.clone())
+        .err()
+        .expect("it does not open");
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     let disk: &dyn crate::log::Disk = &disk;
     disk.remove(file).unwrap();
     let error = Engine::open(options).err().expect("it does not open");
-    assert!(error.to_string().contains("identity is damaged: it is missing"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("identity is damaged: it is missing"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -278,7 +308,13 @@ fn a_full_disk_is_said_and_survived() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(engine.status().alarms.iter().any(|alarm| alarm.code == "disk"));
+    assert!(
+        engine
+            .status()
+            .alarms
+            .iter()
+            .any(|alarm| alarm.code == "disk")
+    );
     disk.limit_pages(None);
     number += 1;
     append(&mut engine, "events", vec![event(number)]).expect("there is room again");
@@ -286,7 +322,11 @@ fn a_full_disk_is_said_and_survived() {
     assert_eq!(engine.status().alarms, []);
     drop(engine);
     let disk = disk.crash();
-    let mut engine = Engine::open(LogOptions { disk: Arc::new(disk), ..options }).unwrap();
+    let mut engine = Engine::open(LogOptions {
+        disk: Arc::new(disk),
+        ..options
+    })
+    .unwrap();
     let (broker, _) = drain_engine(&mut engine);
     assert_eq!(broker.taken(&lane()).keys[..acked.len()], acked);
 }

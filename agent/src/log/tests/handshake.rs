@@ -28,7 +28,12 @@ impl World {
         let disk = FakeDisk::new(1);
         options.disk = Arc::new(disk.clone());
         options.keep_acked = Duration::from_secs(60);
-        let world = Self { options, clock, disk, number: 0 };
+        let world = Self {
+            options,
+            clock,
+            disk,
+            number: 0,
+        };
         let engine = world.open();
         (world, engine)
     }
@@ -64,11 +69,19 @@ fn lane() -> LaneName {
 
 fn answer(next: u64, crc: u32) -> ResumeAnswer {
     let crc = (next > 0).then_some(crc);
-    ResumeAnswer { next: Position(next), crc, topic_id: TOPIC, generation: None }
+    ResumeAnswer {
+        next: Position(next),
+        crc,
+        topic_id: TOPIC,
+        generation: None,
+    }
 }
 
 fn read(engine: &mut Engine, at: u64) -> SealedBatch {
-    engine.next_batch(&lane(), Position(at)).expect("it reads").expect("it is sealed")
+    engine
+        .next_batch(&lane(), Position(at))
+        .expect("it reads")
+        .expect("it is sealed")
 }
 
 /// The reason in a declared loss.
@@ -76,7 +89,10 @@ fn reason(batch: &SealedBatch) -> String {
     assert!(lost(&batch.bytes).is_some(), "it is a loss");
     let text = String::from_utf8_lossy(&batch.bytes).into_owned();
     let from = text.find(r#""reason":""#).expect("it has a reason") + 10;
-    text[from..].chars().take_while(|letter| *letter != '"').collect()
+    text[from..]
+        .chars()
+        .take_while(|letter| *letter != '"')
+        .collect()
 }
 
 #[test]
@@ -104,29 +120,55 @@ fn what_is_gone_is_declared_once_and_the_same_after_a_crash() {
     let handshake = engine.handshake(&lane(), &answer(5, 99)).unwrap();
     assert_eq!(handshake, Handshake::Send(Position(5)));
     let loss = read(&mut engine, 5);
-    assert_eq!((loss.next, reason(&loss)), (Position(20), "restored".into()));
+    assert_eq!(
+        (loss.next, reason(&loss)),
+        (Position(20), "restored".into())
+    );
 
     let mut engine = world.reopen(engine);
     assert_eq!(read(&mut engine, 5), loss, "the same to the byte");
-    let handshake = engine.handshake(&lane(), &answer(20, crc_of(&loss.bytes))).unwrap();
-    assert_eq!(handshake, Handshake::Send(Position(20)), "the loss is the entry that ends there");
+    let handshake = engine
+        .handshake(&lane(), &answer(20, crc_of(&loss.bytes)))
+        .unwrap();
+    assert_eq!(
+        handshake,
+        Handshake::Send(Position(20)),
+        "the loss is the entry that ends there"
+    );
     assert_eq!(engine.status().lanes[0].lost_events, 15);
-    let handshake = engine.handshake(&lane(), &answer(20, crc_of(&second.bytes))).unwrap();
-    assert_eq!(handshake, Handshake::Send(Position(20)), "and so is the batch that was there");
+    let handshake = engine
+        .handshake(&lane(), &answer(20, crc_of(&second.bytes)))
+        .unwrap();
+    assert_eq!(
+        handshake,
+        Handshake::Send(Position(20)),
+        "and so is the batch that was there"
+    );
     assert_eq!(read(&mut engine, 20).next, Position(30));
 }
 
 #[test]
 fn a_lane_that_the_broker_forgot_and_a_stream_that_was_made_again() {
-    for (topic_id, expected, counted) in [(TOPIC, "lane-lost", 20), (TopicId([9; 16]), "recreated", 0)] {
+    for (topic_id, expected, counted) in
+        [(TOPIC, "lane-lost", 20), (TopicId([9; 16]), "recreated", 0)]
+    {
         let (mut world, mut engine) = World::new();
         (0..3).for_each(|_| world.batch(&mut engine));
-        assert_eq!(engine.handshake(&lane(), &answer(0, 0)).unwrap(), Handshake::Send(Position(0)));
+        assert_eq!(
+            engine.handshake(&lane(), &answer(0, 0)).unwrap(),
+            Handshake::Send(Position(0))
+        );
         engine.acknowledge(&lane(), Position(20));
         world.clock.turn(60_000);
         world.batch(&mut engine);
-        let again = ResumeAnswer { topic_id, ..answer(0, 0) };
-        assert_eq!(engine.handshake(&lane(), &again).unwrap(), Handshake::Send(Position(0)));
+        let again = ResumeAnswer {
+            topic_id,
+            ..answer(0, 0)
+        };
+        assert_eq!(
+            engine.handshake(&lane(), &again).unwrap(),
+            Handshake::Send(Position(0))
+        );
         let loss = read(&mut engine, 0);
         assert_eq!((loss.next, reason(&loss)), (Position(20), expected.into()));
         engine.acknowledge(&lane(), Position(20));
@@ -143,7 +185,13 @@ fn a_rolled_back_log_is_told_by_what_the_broker_has() {
     // The broker has what was sent after the image was taken that this log was put back to.
     let ahead = engine.handshake(&lane(), &answer(30, crc)).unwrap();
     assert_eq!(ahead, Handshake::Fork(Fork::Ahead));
-    assert!(engine.status().alarms.iter().any(|alarm| alarm.code == "fork"));
+    assert!(
+        engine
+            .status()
+            .alarms
+            .iter()
+            .any(|alarm| alarm.code == "fork")
+    );
 }
 
 #[test]
@@ -155,7 +203,10 @@ fn a_clone_is_told_by_the_last_entry() {
     assert_eq!(other, Handshake::Fork(Fork::Other));
     let inside = engine.handshake(&lane(), &answer(15, crc)).unwrap();
     assert_eq!(inside, Handshake::Fork(Fork::Other));
-    assert_eq!(engine.handshake(&lane(), &answer(20, crc)).unwrap(), Handshake::Send(Position(20)));
+    assert_eq!(
+        engine.handshake(&lane(), &answer(20, crc)).unwrap(),
+        Handshake::Send(Position(20))
+    );
 }
 
 #[test]
@@ -168,8 +219,15 @@ fn headers_of_what_is_gone_are_remembered_over_restarts() {
     engine.run(Vec::new());
     append(&mut engine, "events", vec![event(1)]).unwrap();
     let mut engine = world.reopen(engine);
-    assert_eq!(engine.lane_states()[0].oldest, Position(20), "nothing sealed is held");
-    assert_eq!(engine.handshake(&lane(), &answer(20, crc)).unwrap(), Handshake::Send(Position(20)));
+    assert_eq!(
+        engine.lane_states()[0].oldest,
+        Position(20),
+        "nothing sealed is held"
+    );
+    assert_eq!(
+        engine.handshake(&lane(), &answer(20, crc)).unwrap(),
+        Handshake::Send(Position(20))
+    );
     let other = engine.handshake(&lane(), &answer(20, crc ^ 1)).unwrap();
     assert_eq!(other, Handshake::Fork(Fork::Other));
 }
@@ -207,7 +265,13 @@ fn a_loss_of_which_the_broker_had_a_part_is_declared_for_the_rest() {
     assert_eq!(read(&mut engine, 0).next, Position(20));
     // The broker was restored once more, to where it has the first batch.
     let crc = crc_of(&first.bytes);
-    assert_eq!(engine.handshake(&lane(), &answer(10, crc)).unwrap(), Handshake::Send(Position(10)));
+    assert_eq!(
+        engine.handshake(&lane(), &answer(10, crc)).unwrap(),
+        Handshake::Send(Position(10))
+    );
     let rest = read(&mut engine, 10);
-    assert_eq!((rest.next, reason(&rest)), (Position(20), "lane-lost".into()));
+    assert_eq!(
+        (rest.next, reason(&rest)),
+        (Position(20), "lane-lost".into())
+    );
 }

@@ -20,7 +20,10 @@ fn du(path: &Path) -> u64 {
 }
 
 fn noise(random: &mut Random, number: u64, bytes: usize) -> Event {
-    Event { value: Bytes::from(random.bytes(bytes)), ..event(number) }
+    Event {
+        value: Bytes::from(random.bytes(bytes)),
+        ..event(number)
+    }
 }
 
 #[test]
@@ -37,9 +40,13 @@ fn the_directory_never_exceeds_its_bytes_and_is_used_again() {
     for round in 0..3 {
         let mut accepted = 0;
         loop {
-            let stream = ["a", "b", "c"][random.below(3) as usize];
-            let bytes = [200, 5_000, 60_000, 200_000][random.below(4) as usize];
-            let count = if bytes > 50_000 { 1 } else { 1 + random.below(30) };
+            let stream = ["a", "b", "c"][random.index(3)];
+            let bytes = [200, 5_000, 60_000, 200_000][random.index(4)];
+            let count = if bytes > 50_000 {
+                1
+            } else {
+                1 + random.below(30)
+            };
             let events: Vec<_> = (0..count)
                 .map(|_| {
                     number += 1;
@@ -58,7 +65,10 @@ fn the_directory_never_exceeds_its_bytes_and_is_used_again() {
                 Err(error) => panic!("{error}"),
             }
         }
-        assert!(accepted > 4 << 20, "round {round}: {accepted} bytes were accepted");
+        assert!(
+            accepted > 4 << 20,
+            "round {round}: {accepted} bytes were accepted"
+        );
         accepted_bytes += accepted;
         // The broker takes everything; what is acknowledged gives way at once, grace or not.
         for lane in engine.lane_states() {
@@ -71,9 +81,15 @@ fn the_directory_never_exceeds_its_bytes_and_is_used_again() {
 #[test]
 fn the_least_is_checked() {
     let dir = tempfile::tempdir().unwrap();
-    let options = LogOptions { max_bytes: MAX_BYTES_MIN - 1, ..options(dir.path()).0 };
+    let options = LogOptions {
+        max_bytes: MAX_BYTES_MIN - 1,
+        ..options(dir.path()).0
+    };
     let error = Engine::open(options).err().expect("it does not open");
-    assert_eq!(error.to_string(), "log.max_bytes is 16777215, and the least is 16777216");
+    assert_eq!(
+        error.to_string(),
+        "log.max_bytes is 16777215, and the least is 16777216"
+    );
 }
 
 #[test]
@@ -111,7 +127,11 @@ fn one_event_alone_costs_two_pages_at_most() {
     }
     let after = engine.status();
     let written = after.written_bytes - before.written_bytes;
-    assert!(written <= 2_000 * 8_192, "{} bytes per event", written / 2_000);
+    assert!(
+        written <= 2_000 * 8_192,
+        "{} bytes per event",
+        written / 2_000
+    );
     assert!(after.synced_commits - before.synced_commits <= 2_010);
 }
 
@@ -139,7 +159,10 @@ fn at_full_rate_a_compressed_byte_is_written_about_once() {
         compressed += batch.bytes.len() as u64;
         batches += 1;
     }
-    assert!(batches > 40 && compressed / batches > 57_000, "batches come close to their size");
+    assert!(
+        batches > 40 && compressed / batches > 57_000,
+        "batches come close to their size"
+    );
     let ratio = written as f64 / compressed as f64;
     assert!(ratio <= 1.6, "{ratio:.2} bytes written per compressed byte");
 }
@@ -173,12 +196,21 @@ fn many_lanes_with_much_open_fit_the_journal() {
             waiting.push(answer);
         }
         engine.run(appends);
-        assert!(waiting.iter_mut().all(|answer| answer.try_recv().unwrap().is_ok()));
+        assert!(
+            waiting
+                .iter_mut()
+                .all(|answer| answer.try_recv().unwrap().is_ok())
+        );
     }
     drop(engine);
     let mut engine = Engine::open(options).unwrap();
     assert_eq!(engine.status().alarms, []);
-    assert!(engine.lane_states().iter().all(|lane| lane.next == Position(3)));
+    assert!(
+        engine
+            .lane_states()
+            .iter()
+            .all(|lane| lane.next == Position(3))
+    );
 }
 
 #[test]

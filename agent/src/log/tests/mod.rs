@@ -63,6 +63,10 @@ impl Random {
         (self.next() >> 16) % end
     }
 
+    fn index(&mut self, end: usize) -> usize {
+        small(self.below(end as u64))
+    }
+
     fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
@@ -77,10 +81,18 @@ impl Random {
     }
 }
 
+/// A number that is small by construction.
+fn small(number: u64) -> usize {
+    usize::try_from(number).expect("numbers of tests are small")
+}
+
 /// Options with a clock that is turned by hand.
 fn options(dir: &std::path::Path) -> (LogOptions, Arc<HandClock>) {
     let clock = Arc::new(HandClock::default());
-    let options = LogOptions { clock: clock.clone(), ..LogOptions::new(dir, "gw-1") };
+    let options = LogOptions {
+        clock: clock.clone(),
+        ..LogOptions::new(dir, "gw-1")
+    };
     (options, clock)
 }
 
@@ -112,12 +124,20 @@ fn pending(
     events: Vec<Event>,
 ) -> (Pending, oneshot::Receiver<Result<(), AppendError>>) {
     let (answer, waiting) = oneshot::channel();
-    (Pending { lane: LaneName::main(stream), events, answer }, waiting)
+    (
+        Pending {
+            lane: LaneName::main(stream),
+            events,
+            answer,
+        },
+        waiting,
+    )
 }
 
 /// One append, alone in its commit.
 fn append(engine: &mut Engine, stream: &str, events: Vec<Event>) -> Result<(), AppendError> {
     let (append, mut waiting) = pending(stream, events);
     engine.run(vec![append]);
-    waiting.try_recv().expect("a commit answers every append")
+    // A commit answers every append before it returns.
+    waiting.try_recv().unwrap_or(Err(AppendError::Stopped))
 }
