@@ -48,7 +48,7 @@ const MUST_FAIL: &[Case] = &[
     Case {
         fault: "forget_producers",
         package: "headwater-broker",
-        tests: &["--lib", "backend::tests"],
+        tests: &["--lib", "backend::tests::restart"],
     },
 ];
 
@@ -83,6 +83,7 @@ fn run(case: &Case) -> Result<Vec<String>, String> {
         .args(case.tests)
         .env("HW_FAULT", case.fault)
         .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_PROFILE_DEV_DEBUG", "none")
         .output()
         .map_err(|e| format!("cargo: {e}"))?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -72,7 +72,26 @@ impl Broker {
         }
     }
 
-    pub(super) fn take(&mut self, name: &LaneName, batch: &SealedBatch) {
+    /// Shakes hands and is sent at most `count` batches of each lane, but the link is cut before
+    /// they arrive.
+    pub(super) fn miss(&mut self, engine: &mut Engine, count: usize) {
+        for lane in engine.lane_states() {
+            let name = lane.name;
+            let Ok(Handshake::Send(mut at)) = engine.handshake(&name, &self.answer(&name)) else {
+                return;
+            };
+            for _ in 0..count {
+                let Ok(Some(batch)) = engine.next_batch(&name, at) else {
+                    break;
+                };
+                at = batch.next;
+                self.see(&name, &batch);
+            }
+        }
+    }
+
+    /// Whoever is sent a position again is sent the same bytes.
+    fn see(&mut self, name: &LaneName, batch: &SealedBatch) {
         let before = self.sent.insert((name.clone(), batch.first), batch.clone());
         if let Some(before) = before {
             assert_eq!(
@@ -81,6 +100,10 @@ impl Broker {
                 batch.first
             );
         }
+    }
+
+    pub(super) fn take(&mut self, name: &LaneName, batch: &SealedBatch) {
+        self.see(name, batch);
         let taken = self.lanes.entry(name.clone()).or_default();
         if batch.next <= taken.next {
             return;

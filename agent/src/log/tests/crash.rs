@@ -110,6 +110,9 @@ impl World {
                     self.clock.turn(self.random.below(40_000).cast_signed());
                     engine.run(Vec::new());
                 }
+                8 if self.random.one_in(4) => {
+                    self.broker.miss(engine, 12);
+                }
                 _ => {
                     let count = self.random.index(12);
                     let mut random = self.random.clone();
