@@ -35,6 +35,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::device::device_of;
 pub use self::disk::{Disk, DiskFile, FileDisk};
 pub use self::error::{AppendError, OpenError, ReadError};
+pub use self::lock::{DirLock, LockError};
 pub use self::options::{LogOptions, MAX_BYTES_MIN};
 pub use self::reader::{StoredRecord, read_records};
 pub use self::status::{Alarm, LaneStatus, LogStatus};

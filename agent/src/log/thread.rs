@@ -15,7 +15,7 @@ use super::engine::{Engine, Pending};
 use super::error::{AppendError, OpenError, ReadError};
 use super::options::LogOptions;
 use super::status::LogStatus;
-use super::watch::Watch;
+use super::watch::{STOPPED, Watch};
 
 /// Uncompressed bytes of events that one commit takes.
 const GROUP_BYTES_MAX: usize = 4 << 20;
@@ -195,6 +195,7 @@ impl Drop for Handle {
 
 impl Shared {
     fn run(&self, mut engine: Engine, commit_interval: Duration) {
+        let _end = End(self);
         let mut last_commit = Instant::now();
         loop {
             let work = self.wait(engine.due_in(), last_commit + commit_interval);
@@ -202,7 +203,7 @@ impl Shared {
                 handle(&mut engine, request);
             }
             if !work.appends.is_empty() || engine.is_due() {
-                engine.run(work.appends);
+                engine.run_then(work.appends, |engine| self.publish(engine));
                 last_commit = Instant::now();
             }
             self.publish(&mut engine);
@@ -211,13 +212,6 @@ impl Shared {
             }
         }
         engine.close();
-        // What is still there is not answered: whoever waits for it sees that the log stopped.
-        let mut inbox = lock(&self.inbox);
-        self.stopped.store(true, Ordering::Release);
-        inbox.requests.clear();
-        for answer in inbox.stopping.drain(..) {
-            let _ = answer.send(());
-        }
     }
 
     /// Waits for something to do, `wait` at most; takes it. Appends are taken from `commit_at` on.
@@ -271,6 +265,25 @@ impl Shared {
         }
         drop(inbox);
         self.wake.notify_one();
+    }
+}
+
+/// The thread's end, a panic too: nobody waits for what will not come.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut inbox = lock(&self.0.inbox);
+        self.0.stopped.store(true, Ordering::Release);
+        inbox.stop = true;
+        // Whoever waits for these sees that the log stopped.
+        inbox.appends.clear();
+        inbox.requests.clear();
+        for answer in inbox.stopping.drain(..) {
+            let _ = answer.send(());
+        }
+        drop(inbox);
+        self.0.version.send_replace(STOPPED);
     }
 }
 

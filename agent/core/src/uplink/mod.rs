@@ -112,7 +112,7 @@ impl Uplink {
 
     /// When to call [`Self::handle_timeout`] at the latest.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        let status = self.link.up_since().map(|_| self.status.due(self.options));
+        let status = self.link.up_since().map(|_| self.status.due());
         let held = self.link.up_since().and_then(|_| self.lanes.next_retry());
         let link = self.link.timeout(&self.options, self.flight.is_empty());
         [status, held, link].into_iter().flatten().min()
@@ -268,7 +268,7 @@ impl Uplink {
 }
 
 impl Status {
-    fn due(&self, _options: Options) -> Millis {
+    fn due(&self) -> Millis {
         let every = if self.changed {
             STATUS_GAP_MS
         } else {

@@ -49,7 +49,7 @@ impl Uplink {
     }
 
     fn drive_status(&mut self, now: Millis) {
-        if now >= self.status.due(self.options) {
+        if now >= self.status.due() {
             self.status.asked_at = Some(now);
             self.status.changed = false;
             self.outputs.push_back(Output::Status);

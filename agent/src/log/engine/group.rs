@@ -42,8 +42,19 @@ struct Taken {
 }
 
 impl Engine {
-    /// Makes `appends` durable and answers them, together with whatever is due.
+    /// For tests, which look at the engine itself.
+    #[cfg(test)]
     pub(in crate::log) fn run(&mut self, appends: Vec<Pending>) {
+        self.run_then(appends, |_| {});
+    }
+
+    /// Makes `appends` durable and answers them, together with whatever is due. `before_answers`
+    /// is called when everything is durable and nobody knows yet.
+    pub(in crate::log) fn run_then(
+        &mut self,
+        appends: Vec<Pending>,
+        before_answers: impl FnOnce(&mut Self),
+    ) {
         let now = self.now();
         self.make_room_for(&appends);
         let mut taken = Vec::with_capacity(appends.len());
@@ -65,6 +76,7 @@ impl Engine {
         self.close_by_age(now);
         let stored = self.store(now);
         self.note(now, &stored);
+        before_answers(self);
         self.answer(taken, &stored);
         self.trim(now);
     }
@@ -189,7 +201,9 @@ impl Engine {
             let outcome = match stored {
                 _ if is_durable => Ok(()),
                 Err(error) => Err(AppendError::Io(error.clone())),
-                Ok(_) => Err(AppendError::Stopped),
+                Ok(_) => Err(AppendError::Io(shared(io::Error::other(
+                    "commit came to nothing",
+                )))),
             };
             // Nobody may be waiting any more; that changes nothing.
             drop(answer.send(outcome));

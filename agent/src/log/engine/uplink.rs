@@ -76,6 +76,12 @@ impl Engine {
             self.alarm("fork", format!("{name}: {fork}"));
             return Ok(Handshake::Fork(fork));
         }
+        if let Some(newer) = answer.generation {
+            let ours = lane.record.generation;
+            let text = format!("{name}: the broker knows generation {newer}, this log is {ours}");
+            self.alarm("generation", text);
+        }
+        let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
         if lane.record.topic_id != Some(answer.topic_id) {
             lane.record.topic_id = Some(answer.topic_id);
             lane.is_dirty = true;

@@ -180,7 +180,7 @@ fn seeds() -> std::ops::RangeInclusive<u64> {
     };
     match (named("HW_SEED"), named("HW_SEEDS")) {
         (Some(seed), _) => seed..=seed,
-        (None, count) => 1..=count.unwrap_or(12),
+        (None, count) => 1..=count.unwrap_or(5),
     }
 }
 

@@ -4,6 +4,7 @@ mod broker;
 mod crash;
 mod disk;
 mod faults;
+mod handle;
 mod handshake;
 mod limits;
 
