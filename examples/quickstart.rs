@@ -19,7 +19,7 @@ use headwater_examples::agent_log;
 use headwater_examples::books::{Record, Totals};
 use headwater_examples::children::{Child, play_role};
 use headwater_examples::kafka_reader::{self, Seen};
-use headwater_examples::mqtt_reader::{self, Messages};
+use headwater_examples::mqtt_reader::{self, Message, Messages};
 
 const STREAM: &str = "events";
 const DEVICE: &str = "this-computer";
@@ -80,7 +80,8 @@ fn quickstart(arguments: &Arguments) -> Result<Option<Totals>, String> {
         &mut [&mut broker, &mut agent],
     )?;
     let Some(_) = arguments.duration else {
-        return agent.stop().and(broker.stop()).map(|()| None);
+        agent.stop()?;
+        return broker.stop().map(|()| None);
     };
     agent.stop()?;
     let committed = agent_log::records(&folder.join("agent"), STREAM)?;
@@ -294,7 +295,7 @@ impl Readers {
         self,
         kafka: SocketAddr,
         committed: usize,
-    ) -> Result<(Vec<Record>, Vec<(Vec<u8>, Vec<u8>)>), String> {
+    ) -> Result<(Vec<Record>, Vec<Message>), String> {
         let begun = Instant::now();
         let received = || self.messages.lock().map_or(0, |messages| messages.len());
         while received() < committed && begun.elapsed() < CATCH_UP {

@@ -130,6 +130,7 @@ fn assert_all_there(acked: &[usize], values: &[Vec<u8>]) {
 }
 
 /// Attaches strace, or says that the scenario did not run.
+#[expect(clippy::print_stdout, reason = "a scenario that does not run says so")]
 fn attach(process: &Process, inject: &str) -> Option<Strace> {
     let strace = Strace::attach(process, inject);
     if strace.is_none() {

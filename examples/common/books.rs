@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::mqtt_reader::Message;
+
 /// One event as a book has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Record {
@@ -35,8 +37,8 @@ pub struct Totals {
 impl Totals {
     /// Compares every record, byte for byte and in order.
     #[must_use]
-    pub fn compare(committed: &[Record], kafka: &[Record], mqtt: &[(Vec<u8>, Vec<u8>)]) -> Self {
-        let ours: Vec<(Vec<u8>, Vec<u8>)> = committed.iter().map(message).collect();
+    pub fn compare(committed: &[Record], kafka: &[Record], mqtt: &[Message]) -> Self {
+        let ours: Vec<Message> = committed.iter().map(message).collect();
         let by_kafka = difference(committed, kafka);
         let by_mqtt = difference(&ours, mqtt);
         Self {
@@ -72,7 +74,7 @@ impl fmt::Display for Totals {
     }
 }
 
-fn message(record: &Record) -> (Vec<u8>, Vec<u8>) {
+fn message(record: &Record) -> Message {
     (
         record.key.clone().unwrap_or_default(),
         record.value.clone().unwrap_or_default(),

@@ -13,8 +13,11 @@ use rumqttc::v5::{Client, Event, MqttOptions};
 const PACKET_BYTES_MAX: u32 = 1_100_000;
 const REQUESTS: usize = 64;
 
-/// Messages that came, in order: topic and payload.
-pub type Messages = Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>;
+/// Topic and payload.
+pub type Message = (Vec<u8>, Vec<u8>);
+
+/// Messages that came, in order.
+pub type Messages = Arc<Mutex<Vec<Message>>>;
 
 /// Subscribes to `#`, says so on `subscribed`, and notes every message until `stop`.
 ///

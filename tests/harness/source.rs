@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -160,7 +160,7 @@ impl Publisher {
     fn send(&mut self, link: &mut TcpStream, index: usize) -> std::io::Result<()> {
         let (number, payload) = &self.unacked[index];
         let again = {
-            let mut ledger = self.ledger.lock().expect("no holder panics");
+            let mut ledger = books(&self.ledger);
             ledger.sends[*number] += 1;
             ledger.sends[*number] > 1
         };
@@ -181,11 +181,15 @@ impl Publisher {
             {
                 return Err(std::io::ErrorKind::InvalidData.into());
             }
-            self.ledger.lock().expect("no holder panics").acked[number] = true;
+            books(&self.ledger).acked[number] = true;
             count += 1;
         }
         Ok(count)
     }
+}
+
+fn books(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().expect("no holder panics")
 }
 
 /// Packet ids 1 to 60,000, in turn.
