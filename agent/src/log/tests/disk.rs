@@ -15,7 +15,7 @@ const PAGE_BYTES: u64 = 4096;
 
 /// Clones share the disk.
 #[derive(Clone)]
-pub(super) struct FakeDisk {
+pub(in crate::log) struct FakeDisk {
     state: Arc<Mutex<State>>,
 }
 
@@ -50,7 +50,7 @@ struct FakeFile {
 }
 
 impl FakeDisk {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::log) fn new(seed: u64) -> Self {
         let state = State {
             random: Random::new(seed),
             files: BTreeMap::new(),
@@ -72,24 +72,24 @@ impl FakeDisk {
     }
 
     /// The power goes in the middle of the operation after `operations` more.
-    pub(super) fn cut_power_after(&self, operations: u64) {
+    pub(in crate::log) fn cut_power_after(&self, operations: u64) {
         self.state().power = Some(operations);
     }
 
     /// The sync after `syncs` more fails, once.
-    pub(super) fn fail_sync_after(&self, syncs: u64) {
+    pub(in crate::log) fn fail_sync_after(&self, syncs: u64) {
         self.state().sync_failure = Some(syncs);
     }
 
-    pub(super) fn limit_pages(&self, pages: Option<u64>) {
+    pub(in crate::log) fn limit_pages(&self, pages: Option<u64>) {
         self.state().pages_max = pages;
     }
 
-    pub(super) fn has_power(&self) -> bool {
+    pub(in crate::log) fn has_power(&self) -> bool {
         self.state().power != Some(0)
     }
 
-    pub(super) fn pages(&self) -> u64 {
+    pub(in crate::log) fn pages(&self) -> u64 {
         self.state()
             .files
             .values()
@@ -97,12 +97,12 @@ impl FakeDisk {
             .sum()
     }
 
-    pub(super) fn names(&self) -> Vec<PathBuf> {
+    pub(in crate::log) fn names(&self) -> Vec<PathBuf> {
         self.state().files.keys().cloned().collect()
     }
 
     /// Changes a file behind the log's back.
-    pub(super) fn edit(&self, path: &Path, edit: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::log) fn edit(&self, path: &Path, edit: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state();
         let content = state.files.get_mut(path).expect("the file is there");
         edit(&mut content.now);
@@ -110,7 +110,7 @@ impl FakeDisk {
     }
 
     /// What is left when the power comes back: of what was not synced, some, in pieces.
-    pub(super) fn crash(&self) -> Self {
+    pub(in crate::log) fn crash(&self) -> Self {
         let mut state = self.state();
         let mut random = state.random.clone();
         let removed = std::mem::take(&mut state.removed);

@@ -2,7 +2,7 @@
 
 mod broker;
 mod crash;
-mod disk;
+pub(super) mod disk;
 mod faults;
 mod handle;
 mod handshake;
