@@ -2,9 +2,11 @@
 //!
 //! The decoder underneath allocates what a count announces, so seven bytes could ask for 150 GB
 //! (kafka-protocol-rs issues 152, 161, 200). After this walk every length and count is known to
-//! lie within the frame, there are at most [`ELEMENTS_MAX`] array elements and [`TAGS_MAX`]
-//! unknown tagged fields, and the request ends exactly where the frame ends. Nesting needs no
-//! limit of its own: shapes are finite.
+//! lie within the frame, and there are at most [`ELEMENTS_MAX`] array elements and [`TAGS_MAX`]
+//! unknown tagged fields. Nesting needs no limit of its own: shapes are finite.
+//!
+//! Bytes behind the request are ignored, as Kafka's own broker does: librdkafka leaves three there
+//! when it asks for all topics (Metadata from version 9, librdkafka issue 5049).
 
 use crate::shape::{Field, Kind, smallest};
 
@@ -50,27 +52,16 @@ pub enum ScanError {
         /// The field's name.
         field: &'static str,
     },
-    /// Bytes are left over behind the request.
-    #[error("{bytes} bytes left over behind the request")]
-    Trailing {
-        /// How many.
-        bytes: usize,
-    },
 }
 
-/// Walks `body` and checks that it holds exactly one structure of `fields`.
+/// Walks `body` and checks that it begins with one structure of `fields`.
 pub(crate) fn scan(
     body: &[u8],
     fields: &[Field],
     version: i16,
     flexible: bool,
 ) -> Result<(), ScanError> {
-    let mut walker = Walker::new(body, version, flexible);
-    walker.fields(fields)?;
-    match walker.left.len() {
-        0 => Ok(()),
-        bytes => Err(ScanError::Trailing { bytes }),
-    }
+    Walker::new(body, version, flexible).fields(fields)
 }
 
 /// A place in a frame, with what the rest of the request may still spend.
