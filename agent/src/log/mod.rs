@@ -3,8 +3,8 @@
 //!
 //! One thread owns the files and every decision; [`Log`] is a cheap handle to it. The thread
 //! takes all appends that wait, makes them durable with one sync, and only then resolves them.
-//! The open tail of each lane lives in a small [`tail`] journal that is synced by overwriting;
-//! full batches lie in [`segments`], small redb databases that are deleted whole. `FORMAT.md`
+//! The open tail of each lane lives in a small journal (`tail`) that is synced by overwriting;
+//! full batches lie in `segments`, small redb databases that are deleted whole. `FORMAT.md`
 //! beside this crate says every byte.
 
 mod append;

@@ -2,6 +2,7 @@
 
 mod group;
 mod lane;
+mod loss;
 mod recover;
 mod report;
 mod store;
@@ -92,7 +93,7 @@ impl Engine {
         }
     }
 
-    /// How long until [`Self::run`] has something to do that no append asks for.
+    /// How long until [`Self::run_then`] has something to do that no append asks for.
     pub(super) fn due_in(&self) -> Option<Duration> {
         let ms = self.next_due()?.since(self.now());
         Some(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))

@@ -4,11 +4,14 @@
 //! next begins, so that one whose commit failed is superseded by the one that was begun after it.
 
 mod db;
+mod names;
 mod overlay;
+mod reader;
+mod recover;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +21,9 @@ use headwater_wire::time::Millis;
 use headwater_wire::uplink::Position;
 
 use self::db::Db;
+pub(super) use self::names::parse_dir_name;
+use self::names::{dir_name, name, parse_name};
+pub(super) use self::reader::Reader;
 use super::device::LogId;
 use super::disk::Disk;
 use super::space::{Meter, SEGMENT_BYTES, value_bytes};
@@ -68,23 +74,17 @@ struct Writer {
     is_new: bool,
 }
 
-/// A segment that is open for reading, of whatever lane: one at a time.
-#[derive(Debug, Default)]
-pub(super) struct Reader {
-    open: Option<(PathBuf, Db)>,
-}
-
 impl Segments {
     /// The segments whose files are there.
     pub(super) fn open(store: Store, lane: LaneName) -> io::Result<Self> {
         let dir = store.dir.join(dir_name(&lane));
         let mut list = Vec::new();
         let names = store.disk.list(&dir)?;
-        for name in &names {
-            let Some((first, serial)) = parse_name(name) else {
+        for file in &names {
+            let Some((first, serial)) = parse_name(file) else {
                 continue;
             };
-            let allocated = store.disk.allocated(&dir.join(name))?;
+            let allocated = store.disk.allocated(&dir.join(file))?;
             list.push(Segment {
                 first,
                 serial,
@@ -160,82 +160,6 @@ impl Segments {
         for (segment, end) in self.list.iter_mut().zip(ends) {
             segment.acked_at = (end <= acked).then(|| segment.acked_at.unwrap_or(now));
         }
-    }
-
-    /// The last batch that counts: the end of the newest segment that holds one. Segments that
-    /// never held a batch are removed. `fence` is up to which serial segments count, and below
-    /// which position only. What lies below `trimmed` had gone, and may have come back with a
-    /// crash: it goes again.
-    pub(super) fn recover(
-        &mut self,
-        fence: (u64, Position),
-        trimmed: Position,
-    ) -> io::Result<Option<SealedBatch>> {
-        // Serials go on although the segments that had them are gone.
-        self.serial = self.serial.max(fence.0);
-        while let Some(segment) = self.list.back() {
-            let end = if segment.serial <= fence.0 {
-                fence.1
-            } else {
-                Position::END
-            };
-            let path = self.path(segment);
-            let file = self.store.disk.open(&path)?;
-            if !Db::is_unfinished(&*file)? {
-                // What a dead process wrote may be in memory only: nothing is sent before it is
-                // durable.
-                file.sync()?;
-                let may_grow = segment.serial > fence.0 && segment.allocated < SEGMENT_BYTES / 2;
-                let meter = self.store.meter.clone();
-                let open = if may_grow {
-                    Db::open
-                } else {
-                    Db::open_read_only
-                };
-                let db = open(file, meter)?;
-                let last = db.last_below(end)?.filter(|last| last.next > trimmed);
-                if last.is_some() {
-                    if may_grow {
-                        self.writer = Some(Writer { db, is_new: false });
-                    } else {
-                        db.close();
-                    }
-                    self.remove_below(trimmed)?;
-                    return Ok(last);
-                }
-                db.close();
-            }
-            self.store.disk.remove(&path)?;
-            self.list.pop_back();
-        }
-        Ok(None)
-    }
-
-    /// Removes segments that end at or below `trimmed`, the last one apart.
-    fn remove_below(&mut self, trimmed: Position) -> io::Result<()> {
-        while let (Some(segment), Some(next)) = (self.list.front(), self.list.get(1)) {
-            let path = self.path(segment);
-            let is_below = next.first <= trimmed
-                || (segment.first < trimmed && self.ends_below(&path, next.first, trimmed));
-            if !is_below {
-                break;
-            }
-            self.store.disk.remove(&path)?;
-            self.list.pop_front();
-        }
-        Ok(())
-    }
-
-    /// Whether the last batch below `end` ends at or below `trimmed`.
-    fn ends_below(&self, path: &Path, end: Position, trimmed: Position) -> bool {
-        let file = self.store.disk.open(path);
-        let db = file.and_then(|file| Db::open_read_only(file, self.store.meter.clone()));
-        let last = db.and_then(|db| {
-            let last = db.last_below(end);
-            db.close();
-            last
-        });
-        last.is_ok_and(|last| last.is_none_or(|last| last.next <= trimmed))
     }
 
     /// Adds batches, all of one commit, durable when this returns. After an error none of them
@@ -413,33 +337,7 @@ impl Segments {
 
     fn path(&self, segment: &Segment) -> PathBuf {
         let dir = self.store.dir.join(dir_name(&self.lane));
-        dir.join(format!("{:014}-{}.redb", segment.first.0, segment.serial))
-    }
-}
-
-impl Reader {
-    fn open(&mut self, store: &Store, path: PathBuf) -> io::Result<&Db> {
-        if self.open.as_ref().is_none_or(|(open, _)| *open != path) {
-            if let Some((_, db)) = self.open.take() {
-                db.close();
-            }
-            let file = store.disk.open(&path)?;
-            let db = Db::open_read_only(file, store.meter.clone())?;
-            self.open = Some((path, db));
-        }
-        match &self.open {
-            Some((_, db)) => Ok(db),
-            None => Err(io::Error::other("no segment is open")),
-        }
-    }
-
-    /// Closes the segment of `path` if it is the open one.
-    fn forget(&mut self, path: &PathBuf) {
-        if self.open.as_ref().is_some_and(|(open, _)| open == path)
-            && let Some((_, db)) = self.open.take()
-        {
-            db.close();
-        }
+        dir.join(name(segment.first, segment.serial))
     }
 }
 
@@ -449,43 +347,4 @@ pub(super) fn commit_bytes(batches: &[SealedBatch]) -> u64 {
         .iter()
         .map(|batch| value_bytes(batch.bytes.len()))
         .sum()
-}
-
-/// The directory of a lane's segments.
-pub(super) fn dir_name(lane: &LaneName) -> String {
-    format!("{}.{}.lane", lane.stream, lane.lane)
-}
-
-/// The lane whose segments lie in a directory of that name.
-pub(super) fn parse_dir_name(name: &str) -> Option<LaneName> {
-    let (stream, lane) = name.strip_suffix(".lane")?.rsplit_once('.')?;
-    headwater_wire::uplink::check_stream(stream).ok()?;
-    headwater_wire::uplink::check_lane(lane).ok()?;
-    Some(LaneName::new(stream, lane))
-}
-
-fn parse_name(name: &str) -> Option<(Position, u64)> {
-    let (first, serial) = name.strip_suffix(".redb")?.split_once('-')?;
-    let first = Position(first.parse().ok()?);
-    (first < Position::END).then_some((first, serial.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_round_trip() {
-        for lane in [LaneName::main("events"), LaneName::new("a.b-c", "live-2")] {
-            assert_eq!(parse_dir_name(&dir_name(&lane)), Some(lane));
-        }
-        assert_eq!(parse_dir_name("lost+found"), None);
-        assert_eq!(parse_name("00000000000042-7.redb"), Some((Position(42), 7)));
-        assert_eq!(
-            parse_name("70368744177664-7.redb"),
-            None,
-            "behind the last position"
-        );
-        assert_eq!(parse_name("x.redb"), None);
-    }
 }

@@ -1,0 +1,136 @@
+//! Declared losses: made once, durable before anybody sends them, counted once confirmed.
+
+use std::io;
+
+use headwater_agent_core::lane::{LaneName, SealedBatch};
+use headwater_agent_core::loss::Loss;
+use headwater_wire::batch::{Header, payload, records};
+use headwater_wire::uplink::{LossReason, LostRange, Position};
+
+use super::lane::Entry;
+use super::uplink::no_lane;
+use super::{Engine, Lane, shared};
+use crate::log::error::ReadError;
+
+/// Of a loss, what is only sometimes known.
+pub(super) const UNKNOWN: Loss = Loss {
+    range: LostRange {
+        from: Position::ZERO,
+        to: Position::ZERO,
+    },
+    reason: LossReason::Damaged,
+    first_ms: None,
+    last_ms: None,
+    crc: None,
+};
+
+impl Engine {
+    /// What should lie at `from` cannot be read: it is declared lost up to what can.
+    pub(super) fn declare_damaged(
+        &mut self,
+        name: &LaneName,
+        from: Position,
+    ) -> Result<SealedBatch, ReadError> {
+        let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
+        let behind = Position(from.0 + 1);
+        let journal = lane
+            .losses
+            .iter()
+            .chain(&lane.small)
+            .map(|entry| entry.batch.first);
+        let segment = lane.segments.first_from(&mut self.reader, behind);
+        let to = journal.chain(segment).filter(|first| *first > from).min();
+        let to = to.unwrap_or_else(|| lane.sealed());
+        let loss = Loss {
+            range: LostRange { from, to },
+            reason: LossReason::Damaged,
+            ..UNKNOWN
+        };
+        self.alarm(
+            "damaged",
+            format!("{name}: positions {} cannot be read", loss.range),
+        );
+        self.declare(name, &loss)
+    }
+
+    /// Makes a loss's batch, once, and makes it durable before anybody sends it.
+    pub(super) fn declare(
+        &mut self,
+        name: &LaneName,
+        loss: &Loss,
+    ) -> Result<SealedBatch, ReadError> {
+        let now = self.now();
+        let wall_ms = self.options.clock.wall_ms().max(0);
+        let device = &self.identity.device;
+        let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        let batch = loss
+            .batch(device, name, lane.record.generation, wall_ms)
+            .map_err(|error| ReadError::Io(shared(io::Error::other(error))))?;
+        let before = lane.losses.clone();
+        lane.put_loss(batch.clone());
+        lane.fresh_losses.push(batch.clone());
+        let stored = self.store_frame(now);
+        let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        lane.fresh_losses.clear();
+        if let Err(error) = stored {
+            lane.losses = before;
+            return Err(ReadError::Io(error));
+        }
+        self.changed = true;
+        Ok(batch)
+    }
+}
+
+impl Lane {
+    /// A declared loss of which the broker has the first part, after all.
+    pub(super) fn cut_loss(&self, n: Position) -> Option<Loss> {
+        let is_cut = |entry: &&Entry| entry.batch.first < n && n < entry.batch.next;
+        let batch = &self.losses.iter().find(is_cut)?.batch;
+        let range = LostRange {
+            from: n,
+            to: batch.next,
+        };
+        Some(Loss {
+            range,
+            reason: LossText::of(&batch.bytes)?.reason()?,
+            ..UNKNOWN
+        })
+    }
+
+    /// Counts the losses that the broker has confirmed.
+    pub(super) fn confirm_losses(&mut self, up_to: Position) {
+        for loss in &mut self.losses {
+            if loss.batch.next <= up_to && !std::mem::replace(&mut loss.is_counted, true) {
+                self.record.lost_events +=
+                    LossText::of(&loss.batch.bytes).map_or(0, |t| t.counted());
+                self.is_dirty = true;
+            }
+        }
+    }
+}
+
+/// What the value of a loss record says.
+#[derive(serde::Deserialize)]
+struct LossText {
+    reason: String,
+    events: u64,
+}
+
+impl LossText {
+    fn of(batch: &[u8]) -> Option<Self> {
+        let header = Header::parse_exact(batch).ok()?;
+        let record = records(&header, payload(&header, batch)).next()?.ok()?;
+        serde_json::from_slice(record.value?).ok()
+    }
+
+    fn reason(&self) -> Option<LossReason> {
+        self.reason.parse().ok()
+    }
+
+    fn counted(&self) -> u64 {
+        let counts = self
+            .reason()
+            .is_some_and(|reason| Loss { reason, ..UNKNOWN }.counts());
+        if counts { self.events } else { 0 }
+    }
+}
