@@ -16,6 +16,7 @@ use super::address::{Candidate, Candidates};
 use super::tls::{self, TlsError};
 use super::{Options, PACKET_IDS, words};
 use crate::config::{Scheme, Url};
+use crate::device::Names;
 
 /// From the start of an attempt to the CONNACK.
 const CONNECT_TIMEOUT_S: u64 = 10;
@@ -130,6 +131,9 @@ pub(super) async fn connect(
     options: &Options,
     candidate: &Candidate,
 ) -> Result<(AsyncClient, EventLoop, ConnAck), String> {
+    if candidate.url.scheme == Scheme::Mqtts {
+        check_name(options)?;
+    }
     let mqtt = mqtt_options(options, candidate).map_err(|error| error.to_string())?;
     let (client, mut event_loop) = AsyncClient::new(mqtt, usize::from(PACKET_IDS));
     match event_loop.poll().await {
@@ -138,6 +142,16 @@ pub(super) async fn connect(
             "The broker began with something else than CONNACK: {other:?}"
         )),
         Err(error) => Err(words::explain(&error, &options.files)),
+    }
+}
+
+/// The certificate may be another one than at the start: nothing is sent under another's name.
+fn check_name(options: &Options) -> Result<(), String> {
+    let names = Names::collect(None, options.files.cert.as_deref(), None);
+    match names.map(|names| names.contradiction(&options.device)) {
+        Ok(Some(error)) => Err(error),
+        Err(error) => Err(error.to_string()),
+        Ok(None) => Ok(()),
     }
 }
 

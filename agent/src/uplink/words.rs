@@ -129,7 +129,8 @@ fn broker_certificate_words(reason: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             format!("The broker's certificate is not valid yet{}", clock_hint())
         }
-        CertificateError::UnknownIssuer => {
+        // The second is an authority of the same name with another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "The broker's certificate is not from the authority in uplink.ca".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -146,7 +147,8 @@ fn alert_words(alert: AlertDescription, files: &TlsFiles) -> String {
             let own = own.unwrap_or_else(|| "this device's certificate has expired".to_owned());
             format!("The broker refuses the certificate: {own}{}", clock_hint())
         }
-        AlertDescription::UnknownCA => {
+        // The second: it knows one of the same name with another key.
+        AlertDescription::UnknownCA | AlertDescription::DecryptError => {
             "The broker does not know the authority of this device's certificate (uplink.cert)"
                 .to_owned()
         }
@@ -156,8 +158,7 @@ fn alert_words(alert: AlertDescription, files: &TlsFiles) -> String {
         AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnsupportedCertificate
-        | AlertDescription::AccessDenied
-        | AlertDescription::DecryptError => match own {
+        | AlertDescription::AccessDenied => match own {
             Some(own) => format!("The broker refuses the certificate: {own}{}", clock_hint()),
             None => "The broker refuses this device's certificate (uplink.cert)".to_owned(),
         },
