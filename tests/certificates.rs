@@ -285,7 +285,7 @@ fn settings_that_name_another_device() {
 
     // Where there is no log yet, it is the certificate that says otherwise.
     let mut scene = Scene::start();
-    let right = std::fs::read_to_string(&settings_of(&scene)).expect("settings");
+    let right = std::fs::read_to_string(settings_of(&scene)).expect("settings");
     let other = right.replace("/agent\"", "/new\"");
     let says = r#"This device is "gw-2", but the certificate"#;
     std::fs::write(settings_of(&scene), format!("device = \"gw-2\"\n{other}")).expect("settings");

@@ -13,6 +13,7 @@ pub mod oracle;
 pub mod process;
 pub mod proxy;
 pub mod rng;
+pub mod small_disk;
 pub mod source;
 pub mod stack;
 pub mod strace;

@@ -78,6 +78,10 @@ impl Engine {
         self.note(now, &stored);
         before_answers(self);
         self.answer(taken, &stored);
+        if matches!(&stored, Err(error) if error.kind() == io::ErrorKind::StorageFull) {
+            // The disk is smaller than `max_bytes`, or others fill it: the next try has more room.
+            self.give_up_oldest();
+        }
         self.trim(now);
     }
 

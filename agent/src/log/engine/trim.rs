@@ -50,20 +50,21 @@ impl Engine {
     /// Gives up acknowledged segments, the longest acknowledged first, until `bytes` more fit.
     /// Only between commits.
     pub(super) fn make_room(&mut self, bytes: u64) {
-        while self.budget().missing(bytes) > 0 {
-            let oldest = |lane: &Lane| {
-                let ledger = lane.segments.ledger(lane.segments_end());
-                let acked_at = ledger.first()?.acked_at?;
-                Some((acked_at, lane.name.clone()))
-            };
-            let Some((_, name)) = self.lanes.values().filter_map(oldest).min() else {
-                return;
-            };
-            let now = self.now();
-            if self.remove_segments(now, &name, 1).is_err() {
-                return;
-            }
-        }
+        while self.budget().missing(bytes) > 0 && self.give_up_oldest() {}
+    }
+
+    /// Gives up the segment that was acknowledged the longest time ago; whether there was one.
+    /// Only between commits.
+    pub(super) fn give_up_oldest(&mut self) -> bool {
+        let oldest = |lane: &Lane| {
+            let ledger = lane.segments.ledger(lane.segments_end());
+            let acked_at = ledger.first()?.acked_at?;
+            Some((acked_at, lane.name.clone()))
+        };
+        let Some((_, name)) = self.lanes.values().filter_map(oldest).min() else {
+            return false;
+        };
+        self.remove_segments(self.now(), &name, 1).is_ok()
     }
 
     /// Removes a lane's oldest segments. What the broker may name of them is durable before.

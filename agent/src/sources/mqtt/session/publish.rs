@@ -1,6 +1,7 @@
 //! Publishes: gathered while a read lasts, appended together, answered in order.
 
 use std::future::Future;
+use std::io::ErrorKind;
 
 use bytes::Bytes;
 use headwater_mqtt::{Ack, Id, Packet, PropertyBuf, Publish, Qos, Reason, Value, Version};
@@ -207,6 +208,7 @@ fn reason_of(error: &AppendError) -> Reason {
         AppendError::Full { .. } | AppendError::Held { .. } | AppendError::TooLarge { .. } => {
             Reason::QUOTA_EXCEEDED
         }
+        AppendError::Io(error) if error.kind() == ErrorKind::StorageFull => Reason::QUOTA_EXCEEDED,
         AppendError::Stream(_) => Reason::IMPLEMENTATION_SPECIFIC,
         AppendError::Io(_) | AppendError::Stopped => Reason::UNSPECIFIED,
     }
