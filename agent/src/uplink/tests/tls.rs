@@ -162,7 +162,7 @@ async fn the_devices_certificate_is_explained() {
             "does not know the authority",
         ),
         (
-            Some(authority.sign("old", PAST)),
+            Some(authority.sign("gw-1", PAST)),
             "this device's certificate expired on",
         ),
     ] {
