@@ -1,42 +1,65 @@
 """Stock clients against a broker and an agent: each check compares the data that came out.
 
-Usage: run.py FOLDER-WITH-THE-PROGRAMS
+Usage: run.py FOLDER-WITH-THE-PROGRAMS [PART-OF-A-CHECK'S-NAME]
 """
 
+import signal
 import sys
+import time
 import traceback
 
-import with_curl
 import with_confluent_kafka
+import with_curl
 import with_kafka_python
 import with_kcat
 import with_mosquitto
 import with_paho
-from stack import Stack
+import with_paho_rules
+import with_tls
+from stack import GIVE_UP_S, Stack
 
-MODULES = [with_mosquitto, with_paho, with_kcat, with_confluent_kafka, with_kafka_python, with_curl]
+MODULES = [with_mosquitto, with_paho, with_paho_rules, with_kcat, with_confluent_kafka, with_kafka_python,
+           with_curl, with_tls]
+CHECK_GIVE_UP_S = 2 * GIVE_UP_S
 
 
-def main(programs):
-    stack = Stack(programs)
-    passed = failed = 0
+def checks(wanted):
     for module in MODULES:
-        for name, check in sorted(vars(module).items()):
-            if not name.startswith("check_"):
-                continue
-            try:
-                check(stack)
-                passed += 1
-                print(f"ok      {module.__name__} {name[6:].replace('_', ' ')}", flush=True)
-            except Exception:
-                failed += 1
-                print(f"FAILED  {module.__name__} {name[6:].replace('_', ' ')}", flush=True)
-                traceback.print_exc()
-    if failed:
-        print("--- broker\n" + stack.broker.text()[-4000:] + "--- agent\n" + stack.agent.text()[-4000:])
-    stack.stop()
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+        for name, check in list(vars(module).items()):
+            title = f"{module.__name__[5:]}: {name[6:].replace('_', ' ')}"
+            if name.startswith("check_") and wanted in title:
+                yield title, check
+
+
+def give_up(*_):
+    raise TimeoutError("the check does not end")
+
+
+def perform(title, check, stack):
+    begun = time.monotonic()
+    signal.alarm(CHECK_GIVE_UP_S)
+    try:
+        check(stack)
+        result = "ok    "
+    except Exception:
+        result = "FAILED"
+        traceback.print_exc(file=sys.stdout)
+    finally:
+        signal.alarm(0)
+    print(f"{result} {time.monotonic() - begun:5.1f} s  {title}", flush=True)
+    return result == "ok    "
+
+
+def main(programs, wanted=""):
+    signal.signal(signal.SIGALRM, give_up)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    with Stack(programs) as stack:
+        results = [perform(title, check, stack) for title, check in checks(wanted)]
+        results.append(perform("both programs end with exit code 0", Stack.stop, stack))
+        if not all(results):
+            print(f"--- broker\n{stack.broker.text()[-4000:]}--- agent\n{stack.agent.text()[-4000:]}")
+    print(f"{results.count(True)} passed, {results.count(False)} failed")
+    return 0 if all(results) and len(results) > 1 else 1
 
 
 if __name__ == "__main__":
