@@ -4,6 +4,8 @@ import { number } from "./tables.js";
 
 const CHOSEN_MAX = 8;
 const HEIGHT = 320;
+/** Distances of the marks on the time axis, which shows whole seconds. */
+const STEPS_S = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300];
 const COLOURS = ["#0a84c1", "#e2711d", "#2a9d5c", "#b5489a", "#c9a200", "#6b5bd2", "#d03f3f", "#3aa6a0"];
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
@@ -87,7 +89,7 @@ export class Chart {
       width: this.#box.clientWidth,
       height: HEIGHT,
       cursor: { points: { size: 6 } },
-      axes: [{ ...axis, size: 34, space: 90, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 70, values: (_, ticks) => ticks.map((tick) => number(tick, unit)) }],
+      axes: [{ ...axis, size: 34, space: 90, incrs: STEPS_S, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 70, values: (_, ticks) => ticks.map((tick) => number(tick, unit)) }],
       series: [{}, ...this.#chosen.map((name, at) => ({
         label: name, stroke: COLOURS[at], width: 2, spanGaps: true, points: { size: 4 },
       }))],

@@ -5,7 +5,7 @@ import { Live } from "./live.js";
 import { Series } from "./series.js";
 import { showDevices, showLatest, showStreams, bytes, count } from "./tables.js";
 
-const ASK_MS = 2000;
+const ASK_MS = 1000;
 const DRAW_MS = 250;
 /** So many records behind, the page leaves some out rather than show old ones. */
 const BEHIND_MAX = 50_000;

@@ -27,6 +27,12 @@ function span(ms) {
 
 const ago = (ms) => (ms === null ? "–" : `${span(Math.max(0, Date.now() - ms))} ago`);
 
+/** Local time, as on the chart, to the millisecond. */
+function moment(ms) {
+  const date = new Date(ms);
+  return `${date.toLocaleString("sv-SE")}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+}
+
 function cell(text, kind = "") {
   const td = document.createElement("td");
   td.className = kind;
@@ -82,7 +88,7 @@ export function showDevices(table, devices) {
 
 export function showLatest(table, records) {
   fill(table, records.map((record) => [
-    cell(new Date(record.timestamp).toISOString().replace("T", " ").replace("Z", "")),
+    cell(moment(record.timestamp)),
     cell(record.key ?? "", "text"),
     cell(record.encoding === "utf8" ? (record.value ?? "null") : `base64 ${record.value}`, "text"),
     cell(count(record.partition), "number"),
