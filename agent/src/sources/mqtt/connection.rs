@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::{Buf, BytesMut};
 use headwater_mqtt::Reason;
-use tokio::io::{AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -20,6 +20,8 @@ const READS_MAX: usize = 4;
 const OUT_BYTES_MAX: usize = 256 * 1024;
 /// How long the last words may take.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+/// How much of what a client still sends is thrown away, so that it gets to see why.
+const LINGER_BYTES_MAX: u64 = 16 << 20;
 
 /// Serves a client until it goes or must go, then settles what it had sent.
 pub(super) async fn run(open: Open, socket: TcpStream) {
@@ -208,12 +210,13 @@ impl Connection {
         }
         let will = self.session.take_will();
         self.session.write_end();
+        let told = !self.session.out.is_empty();
         let last_words = async {
             self.socket.write_all(&self.session.out).await?;
             self.socket.shutdown().await
         };
         // The client may be gone; then nobody is there to be told.
-        let _told = timeout(LAST_WORDS, last_words).await;
+        let _written = timeout(LAST_WORDS, last_words).await;
         if let Some(will) = will {
             let mut event = will.event;
             event.timestamp = crate::clock::now_ms();
@@ -223,7 +226,18 @@ impl Connection {
                 door.hub.publish(will.publication);
             }
         }
+        if told {
+            linger(self.socket).await;
+        }
     }
+}
+
+/// Waits for the client to close: on a socket that is closed with bytes unread, the kernel takes back
+/// what the client was told.
+async fn linger(socket: TcpStream) {
+    let mut rest = socket.take(LINGER_BYTES_MAX);
+    let mut sink = tokio::io::sink();
+    let _closed = timeout(LAST_WORDS, tokio::io::copy(&mut rest, &mut sink)).await;
 }
 
 fn interest(reading: bool, writing: bool) -> Interest {
