@@ -42,7 +42,7 @@ pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long, and for how many bytes, a connection that was ended is read on, so that the client
 /// gets to see why.
 const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
-const LINGER_BYTES_MAX: u64 = 1 << 20;
+const LINGER_BYTES_MAX: u64 = 16 << 20;
 
 /// A connection, shared by its task, the core's task and those who deliver to it; all of them on
 /// one thread.
