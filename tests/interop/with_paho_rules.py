@@ -131,7 +131,7 @@ def check_maximum_packet_size(stack):
             for payload in (b"x" * 300, b"fits"):
                 other.publish(topic, payload)
             assert small.payloads(1) == [b"fits"]
-            other.paho.publish(topic, b"x" * 1_100_000, 1)
+            other.paho.publish(topic, b"x" * 4_000_000, 1)
             assert other.event("disconnect") == ["Packet too large"]
 
 
