@@ -111,9 +111,14 @@ fn keys(count: u32) -> Vec<String> {
     (0..count).map(|number| event(number).key).collect()
 }
 
+/// How many events share a batch, and so how often the broker can misbehave, is up to the
+/// machine: seeds are played until every kind of trouble was seen.
+const SEEDS_MAX: u64 = 40;
+
 #[tokio::test]
 async fn everything_arrives_once_and_in_order_whatever_the_broker_does() {
-    for seed in [7, 42] {
+    let (mut cuts, mut refusals, mut frozen) = (0, 0, 0);
+    for seed in 1..=SEEDS_MAX {
         let broker = Broker::start(Script::bad(seed)).await;
         let agent = Agent::start(&broker.url(), None);
         for number in 0..300 {
@@ -124,12 +129,17 @@ async fn everything_arrives_once_and_in_order_whatever_the_broker_does() {
             .expect("All events arrive");
         assert_eq!(broker.keys("events"), keys(300), "seed {seed}");
         let seen = broker.counts();
-        assert!(
-            seen.cuts > 0 && seen.refusals > 0 && seen.frozen > 0,
-            "seed {seed}: {seen:?}"
-        );
         agent.stop().await;
+        (cuts, refusals, frozen) = (
+            cuts + seen.cuts,
+            refusals + seen.refusals,
+            frozen + seen.frozen,
+        );
+        if seed > 1 && cuts > 0 && refusals > 0 && frozen > 0 {
+            return;
+        }
     }
+    panic!("{SEEDS_MAX} seeds: {cuts} cuts, {refusals} refusals, {frozen} times frozen");
 }
 
 #[tokio::test]
