@@ -3,10 +3,12 @@
 Usage: run.py FOLDER-WITH-THE-PROGRAMS [PART-OF-A-CHECK'S-NAME]
 """
 
+import re
 import signal
 import sys
 import time
 import traceback
+from importlib import metadata
 
 import with_confluent_kafka
 import with_curl
@@ -16,7 +18,7 @@ import with_mosquitto
 import with_paho
 import with_paho_rules
 import with_tls
-from stack import GIVE_UP_S, Stack
+from stack import GIVE_UP_S, Stack, attempt
 
 MODULES = [with_mosquitto, with_paho, with_paho_rules, with_kcat, with_confluent_kafka, with_kafka_python,
            with_curl, with_tls]
@@ -29,6 +31,14 @@ def checks(wanted):
             title = f"{module.__name__[5:]}: {name[6:].replace('_', ' ')}"
             if name.startswith("check_") and wanted in title:
                 yield title, check
+
+
+def versions():
+    """The clients, as they call themselves."""
+    packages = [f"{name} {metadata.version(name)}" for name in ("confluent-kafka", "kafka-python", "paho-mqtt")]
+    said = [attempt(*program).stdout for program in (("mosquitto_sub", "--help"), ("kcat", "-V"), ("curl", "-V"))]
+    numbers = [re.search(rb"\d+\.\d+\.\d+", text)[0].decode() for text in said]
+    return ", ".join(packages + [" ".join(pair) for pair in zip(("mosquitto", "kcat", "curl"), numbers)])
 
 
 def give_up(*_):
@@ -53,6 +63,7 @@ def perform(title, check, stack):
 def main(programs, wanted=""):
     signal.signal(signal.SIGALRM, give_up)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    print(versions(), flush=True)
     with Stack(programs) as stack:
         results = [perform(title, check, stack) for title, check in checks(wanted)]
         results.append(perform("both programs end with exit code 0", Stack.stop, stack))
