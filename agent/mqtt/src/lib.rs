@@ -1,6 +1,6 @@
 //! MQTT 3.1.1 and 5: every packet, parsed and encoded without I/O, state or clock.
 //!
-//! A connection's bytes go through [`frame`], which finds where a packet ends, and [`parse`], which
+//! A connection's bytes go through [`frame()`], which finds where a packet ends, and [`parse`], which
 //! checks it against the specification and returns a [`Packet`] that borrows from those bytes. No
 //! parser allocates; whoever wants to keep a part takes it with `Bytes::slice_ref`.
 //! Encoders append to a `BytesMut`.

@@ -47,7 +47,7 @@ pub enum Packet<'a> {
     Auth(Auth<'a>),
 }
 
-/// Parses the packet that [`crate::frame`] found: `bytes` are its `frame.total` bytes, or more.
+/// Parses the packet that [`frame()`](crate::frame()) found: `bytes` are its `frame.total` bytes, or more.
 ///
 /// `version` is that of the connection; a CONNECT says its own, and `version` is not looked at.
 ///

@@ -17,7 +17,7 @@ pub fn format(id: &StreamId) -> String {
     text
 }
 
-/// Reads what [`format`] writes, in either case; `None` for anything else.
+/// Reads what [`format()`] writes, in either case; `None` for anything else.
 #[must_use]
 pub fn parse(text: &str) -> Option<StreamId> {
     let groups: Vec<&str> = text.split('-').collect();

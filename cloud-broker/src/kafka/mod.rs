@@ -1,6 +1,6 @@
 //! The Kafka door: connections over TCP and TLS, and one file for each API.
 //!
-//! A request travels [`connection`] (frames in, answers out in the same order) -> `dispatch` -> its
+//! A request travels `connection` (frames in, answers out in the same order) -> `dispatch` -> its
 //! API's file -> the backend, and back the same way. Batches are never rewritten: what a producer
 //! sent is checked and appended, what lies in the log is handed to the socket in pieces.
 //!

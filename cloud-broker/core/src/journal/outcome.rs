@@ -32,7 +32,7 @@ pub enum AppendRefusal {
     NoPartition,
     /// Not one whole batch as clients may send it, or with a lane's producer id.
     Invalid,
-    /// Above [`BATCH_BYTES_MAX`].
+    /// Above `BATCH_BYTES_MAX`.
     TooLarge,
     /// A gap, older than what is remembered, or a partial overlap.
     OutOfOrder,
