@@ -65,7 +65,13 @@ impl LocalRegisters {
         value: &[u8],
     ) -> Result<Outcome<Registered>, StoreError> {
         let there = self.read(name)?;
-        if there.as_ref().map_or(0, |there| number(&there.version)) != expected {
+        let version = there.as_ref().map_or(0, |there| number(&there.version));
+        // An earlier attempt whose commit failed may have landed all the same. No two writes have
+        // the same value (each has a write id), so it is known by it; it is written once more,
+        // since nobody knows whether it is durable.
+        let landed =
+            version == expected + 1 && there.as_ref().is_some_and(|there| there.value == value);
+        if version != expected && !landed {
             return match there {
                 Some(there) => Ok(Outcome::Theirs(there)),
                 None => Err(StoreError::new(

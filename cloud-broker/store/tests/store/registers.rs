@@ -85,6 +85,39 @@ fn after_a_failed_sync_the_registers_are_opened_again() {
     }
 }
 
+/// As its contract says: who does not know asks again with the same bytes, and is told.
+#[test]
+fn a_write_whose_sync_failed_is_known_when_it_is_asked_for_again() {
+    let mut unknown = 0;
+    for (seed, fail) in (0..8).flat_map(|seed| (1..6).map(move |fail| (seed, fail))) {
+        let disk = FakeDisk::new(seed * 10 + fail);
+        let store = open(&disk).unwrap();
+        store.registers.create("a", b"0").unwrap().mine();
+        let before = store.registers.read("a").unwrap().unwrap().version;
+        disk.plan(FaultPlan {
+            fail_sync: Some(fail),
+            ..FaultPlan::default()
+        });
+        let ask = || store.registers.cas("a", &before, b"mine").unwrap();
+        let mut outcome = ask();
+        while outcome == Outcome::Unknown {
+            unknown += 1;
+            outcome = ask();
+        }
+        outcome.mine();
+        let other = store.registers.cas("a", &before, b"other").unwrap();
+        assert!(matches!(other, Outcome::Theirs(_)), "{other:?}");
+        drop(store);
+        disk.crash();
+        let store = open(&disk).unwrap();
+        assert_eq!(
+            store.registers.read("a").unwrap().unwrap().value,
+            b"mine"[..]
+        );
+    }
+    assert!(unknown > 0);
+}
+
 #[test]
 fn a_damaged_database_is_an_error_at_the_start() {
     let whole = FakeDisk::new(1);
