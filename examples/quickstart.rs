@@ -119,6 +119,7 @@ fn start_broker(folder: &Path, port: impl Fn(u16) -> u16) -> Result<Child, Strin
     let (mqtt, mqtts, kafka, http) = (port(0), port(1), port(2), port(3));
     let settings = format!(
         r#"data_dir = "{dir}/broker"
+limits.disk_min_free = "0%" # A demonstration runs on a full laptop too
 [listeners]
 mqtt = "127.0.0.1:{mqtt}"
 mqtts = "127.0.0.1:{mqtts}"

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use headwater_tests::broker::ANY_DISK;
 use headwater_tests::process::Process;
 use headwater_tests::strace::Strace;
 use headwater_tests::uplink::Uplink;
@@ -28,8 +29,13 @@ impl Place {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data").display().to_string();
         let free = "127.0.0.1:0";
+        let settings = folder.path().join("broker.toml");
+        std::fs::write(&settings, ANY_DISK).expect("settings");
+        let settings = settings.display().to_string();
         let words = [
             "run",
+            "--config",
+            &settings,
             "--data-dir",
             &data,
             "--mqtt",

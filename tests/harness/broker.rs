@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::http;
 use crate::process::Process;
 
+/// Settings of a broker that does not mind how full the disk is that the tests run on.
+pub const ANY_DISK: &str = "limits.disk_min_free = \"0%\"\n";
+
 /// A broker that keeps its folder over restarts.
 #[derive(Debug)]
 pub struct Broker {
@@ -34,10 +37,15 @@ impl Broker {
     /// # Errors
     /// What it wrote, if it did not get ready.
     pub fn start_again(&mut self) -> Result<(), String> {
+        let settings = self.folder.path().join("broker.toml");
+        std::fs::write(&settings, ANY_DISK).map_err(|e| e.to_string())?;
+        let settings = settings.display().to_string();
         let data = self.data_dir().display().to_string();
         let free = "127.0.0.1:0";
         let arguments = [
             "run",
+            "--config",
+            &settings,
             "--data-dir",
             &data,
             "--mqtt",

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::broker::ANY_DISK;
 use crate::http;
 use crate::process::{GIVE_UP, Process, run_to_end};
 use crate::proxy::Proxy;
@@ -157,7 +158,7 @@ impl Stack {
             self.path("broker.toml"),
             format!(
                 r#"data_dir = "{folder}/broker"
-{broker}
+{ANY_DISK}{broker}
 [listeners]
 mqtt = "127.0.0.1:0"
 mqtts = "127.0.0.1:0"

@@ -107,7 +107,7 @@ require_client_cert = true
     def start_broker(self, name, settings, *listeners):
         """One more broker, with a data directory of its own, on free ports."""
         file = self.folder / f"{name}.toml"
-        file.write_text(settings)
+        file.write_text('limits.disk_min_free = "0%"\n' + settings)  # Whatever disk the tests run on.
         flags = [word for listener in listeners for word in ("--" + listener, "127.0.0.1:0")]
         return Process(self.programs / "headwater-broker", "run", "--config", file,
                        "--data-dir", self.folder / name, *flags)

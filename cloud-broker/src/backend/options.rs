@@ -83,6 +83,15 @@ impl Options {
         }
     }
 
+    /// For tests: one that does not look how full the disk is that the tests run on.
+    #[cfg(test)]
+    pub(crate) fn on_any_disk(data_dir: &std::path::Path, streams: Vec<StreamSpec>) -> Self {
+        Self {
+            space: Arc::new(|| None),
+            ..Self::new(data_dir, streams)
+        }
+    }
+
     /// What is opened: the local store of `data_dir`, made if it is missing.
     pub(super) fn open_store(&self) -> Result<Store, headwater_store::StoreError> {
         headwater_store::local::open(

@@ -25,7 +25,8 @@ struct Answer {
 impl Broker {
     fn start(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let text = format!("[listeners]\nhttp = \"127.0.0.1:0\"\n{more}");
+        let text =
+            format!("limits.disk_min_free = \"0%\"\n[listeners]\nhttp = \"127.0.0.1:0\"\n{more}");
         let flags = Flags {
             data_dir: Some(dir.path().join("data")),
             ..Flags::default()

@@ -54,7 +54,7 @@ impl Broker {
             cleanup: Cleanup::Compact,
             ..StreamSpec::new("table")
         };
-        let options = Options::new(data.path(), vec![events, table]);
+        let options = Options::on_any_disk(data.path(), vec![events, table]);
         let backend = Backend::open(options).expect("an empty directory can be opened");
         let config = Config::parse(config, Path::new("test"), [], &Flags::default());
         let config = Arc::new(config.expect("settings that are right"));

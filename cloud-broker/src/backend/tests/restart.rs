@@ -323,7 +323,7 @@ fn starts_without_data_leave_no_trace() {
 #[test]
 fn a_second_process_is_told_who_holds_the_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options::new(dir.path(), Vec::new());
+    let options = Options::on_any_disk(dir.path(), Vec::new());
     let backend = Backend::open(options.clone()).unwrap();
     let second = Backend::open(options.clone()).unwrap_err().to_string();
     let expected = format!(

@@ -42,7 +42,8 @@ impl Broker {
         let config = Arc::new(config.expect("valid settings"));
         let dir = tempfile::tempdir().expect("a directory");
         let streams = config.stream.iter().map(|stream| stream.spec()).collect();
-        let backend = Backend::open(backend::Options::new(dir.path(), streams)).expect("a log");
+        let backend =
+            Backend::open(backend::Options::on_any_disk(dir.path(), streams)).expect("a log");
         let metrics = Arc::new(Metrics::default());
         let (switch, stop) = stop_pair();
         let door = Door {
