@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_agent::log::{Clock, Event, Log, LogOptions, read_records};
+use headwater_agent::log::{Clock, Event, Log, LogOptions, Step, read_records};
 use headwater_agent_core::handshake::{Handshake, ResumeAnswer, TopicId};
 use headwater_agent_core::lane::LaneName;
 use headwater_wire::time::Millis;
 use headwater_wire::uplink::Position;
 
-/// Every file of format 1. Journal files lie here without the zeros at their end.
-const V1: [&str; 4] = [
+/// Every file of a sample. Journal files lie here without the zeros at their end.
+const FILES: [&str; 4] = [
     "events.main.lane/00000000000000-1.redb",
     "expected.txt",
     "identity",
@@ -26,24 +26,44 @@ const V1: [&str; 4] = [
 ];
 
 const JOURNAL_FILE_BYTES: u64 = 2 << 20;
+const SOURCE: &str = "lines:1";
+const CURSOR: &[u8] = b"\x01where it goes on";
 
 #[test]
 fn format_1_is_read() {
-    let samples = samples("v1");
+    let dir = is_read(&samples("v1"));
+    assert_eq!(cursor(dir.path()), None);
+}
+
+#[test]
+fn format_2_is_read() {
+    let samples = samples("v2");
     if std::env::var_os("HW_WRITE_SAMPLES").is_some() && !samples.join("identity").exists() {
         write(&samples);
     }
+    let dir = is_read(&samples);
+    assert_eq!(cursor(dir.path()).as_deref(), Some(CURSOR));
+}
+
+fn is_read(samples: &Path) -> tempfile::TempDir {
     assert_eq!(
-        files(&samples, &samples),
-        V1.map(PathBuf::from),
+        files(samples, samples),
+        FILES.map(PathBuf::from),
         "every sample is listed here"
     );
     let dir = tempfile::tempdir().expect("a directory");
-    unpack(&samples, dir.path());
+    unpack(samples, dir.path());
     let expected = fs::read_to_string(samples.join("expected.txt")).expect("it is a sample");
     assert_eq!(read(dir.path()), expected);
     // Reading it once, with all that opening does, leaves the same.
     assert_eq!(read(dir.path()), expected);
+    dir
+}
+
+/// Of the source that had one when the sample was made.
+fn cursor(dir: &Path) -> Option<Bytes> {
+    let log = Log::open(options(dir)).expect("it opens");
+    block_on(log.cursor(SOURCE))
 }
 
 fn samples(version: &str) -> PathBuf {
@@ -136,7 +156,7 @@ impl Clock for Hand {
 }
 
 /// Makes a log with everything that the format has: full batches in a segment, a small sealed one,
-/// open events, a declared loss, remembered entries, two lanes.
+/// open events, a declared loss, remembered entries, two lanes, a cursor.
 fn write(samples: &Path) {
     let dir = tempfile::tempdir().expect("a directory");
     let clock = Arc::new(Hand::default());
@@ -144,10 +164,7 @@ fn write(samples: &Path) {
         clock: clock.clone(),
         ..options(dir.path())
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    block_on(async {
         let log = Log::open(options).expect("it opens");
         let small = LaneName::main("small");
         let events: Vec<Event> = (0..260).map(event).collect();
@@ -181,10 +198,24 @@ fn write(samples: &Path) {
         log.append("events", vec![event(266)])
             .await
             .expect("there is room");
+        log.append_step(Step {
+            source: SOURCE.into(),
+            cursor: Bytes::from_static(CURSOR),
+            events: vec![("events".into(), vec![event(267)])],
+        })
+        .await
+        .expect("there is room");
         log.stop().await;
     });
     pack(dir.path(), samples);
     fs::write(samples.join("expected.txt"), read(dir.path())).expect("a sample");
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(work)
 }
 
 fn pack(dir: &Path, samples: &Path) {

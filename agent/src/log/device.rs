@@ -83,7 +83,7 @@ impl Identity {
             .map(u16::from_le_bytes);
         match format {
             Some(FORMAT) => {}
-            Some(format) => return Err(newer(file.to_owned(), format)),
+            Some(format) => return Err(newer(file.to_owned(), format, FORMAT)),
             None => return Err(damaged("it is cut off")),
         }
         if crc32c(body) != u32::from_le_bytes(*crc) {
@@ -102,11 +102,11 @@ impl Identity {
     }
 }
 
-pub(super) fn newer(file: PathBuf, format: u16) -> OpenError {
+pub(super) fn newer(file: PathBuf, format: u16, newest: u16) -> OpenError {
     OpenError::Format {
         file,
         format,
-        newest: FORMAT,
+        newest,
     }
 }
 

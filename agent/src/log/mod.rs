@@ -20,12 +20,14 @@ mod reader;
 mod segments;
 mod space;
 mod status;
+mod step;
 mod tail;
 mod thread;
 mod watch;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use headwater_agent_core::handshake::{Handshake, ResumeAnswer};
 use headwater_agent_core::lane::{LaneName, LaneState, SealedBatch};
 use headwater_wire::uplink::Position;
@@ -39,6 +41,7 @@ pub use self::lock::{DirLock, LockError};
 pub use self::options::{LogOptions, MAX_BYTES_MIN};
 pub use self::reader::{StoredRecord, read_records};
 pub use self::status::{Alarm, LaneStatus, LogStatus};
+pub use self::step::{CURSOR_BYTES_MAX, EVENT_OVERHEAD_BYTES, STEP_BYTES_MAX, Step};
 pub use self::watch::Watch;
 
 /// A handle to the open log. Clones share it; the log stops when it is told to, or when the last
@@ -62,6 +65,17 @@ impl Log {
     /// calls is the order in the log, and dropping the future takes nothing back.
     pub fn append(&self, stream: &str, events: Vec<Event>) -> Append {
         self.inner.append(LaneName::main(stream), events)
+    }
+
+    /// Appends the events of `step` and makes its cursor durable with them: after a crash both
+    /// are there, or neither is. A source has one step in line at a time.
+    pub fn append_step(&self, step: Step) -> Append {
+        self.inner.append_step(step)
+    }
+
+    /// The cursor of the last step of `source` that is durable.
+    pub async fn cursor(&self, source: &str) -> Option<Bytes> {
+        self.inner.cursor(source.to_owned()).await
     }
 
     /// The device name that the log was made with.

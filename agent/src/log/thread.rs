@@ -5,16 +5,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use headwater_agent_core::handshake::{Handshake, ResumeAnswer};
 use headwater_agent_core::lane::{LaneName, LaneState, SealedBatch};
 use headwater_wire::uplink::{BATCH_BYTES_MAX, EVENT_BYTES_MAX, Position, check_stream};
 use tokio::sync::{oneshot, watch};
 
 use super::append::{Append, Event};
-use super::engine::{Engine, Pending};
+use super::engine::{Engine, Pending, PendingStep};
 use super::error::{AppendError, OpenError, ReadError};
 use super::options::LogOptions;
 use super::status::LogStatus;
+use super::step::Step;
 use super::watch::{STOPPED, Watch};
 
 /// Uncompressed bytes of events that one commit takes.
@@ -44,6 +46,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Inbox {
     appends: Vec<Pending>,
+    steps: Vec<PendingStep>,
     requests: Vec<Request>,
     stop: bool,
     /// Who waits until the files are closed.
@@ -67,6 +70,7 @@ enum Request {
     Hold(LaneName, Option<String>),
     Link(bool),
     Status(oneshot::Sender<LogStatus>),
+    Cursor(String, oneshot::Sender<Option<Bytes>>),
 }
 
 impl Handle {
@@ -123,6 +127,29 @@ impl Handle {
         drop(inbox);
         self.shared.wake.notify_one();
         Append::waiting(waiting)
+    }
+
+    pub(super) fn append_step(&self, step: Step) -> Append {
+        let checked = step
+            .lanes()
+            .try_for_each(|(lane, events)| check(&lane, events));
+        if let Err(error) = step.check().and(checked) {
+            return Append::refused(error);
+        }
+        let (answer, waiting) = oneshot::channel();
+        let mut inbox = lock(&self.shared.inbox);
+        if inbox.stop {
+            return Append::refused(AppendError::Stopped);
+        }
+        inbox.steps.push(PendingStep { step, answer });
+        drop(inbox);
+        self.shared.wake.notify_one();
+        Append::waiting(waiting)
+    }
+
+    pub(super) async fn cursor(&self, source: String) -> Option<Bytes> {
+        let answer = self.ask(|answer| Request::Cursor(source, answer));
+        answer.await.unwrap_or_default()
     }
 
     pub(super) async fn next_batch(
@@ -206,6 +233,10 @@ impl Shared {
                 engine.run_then(work.appends, |engine| self.publish(engine));
                 last_commit = Instant::now();
             }
+            for step in work.steps {
+                engine.run_step(step, |engine| self.publish(engine));
+                last_commit = Instant::now();
+            }
             self.publish(&mut engine);
             if work.stop {
                 break;
@@ -220,7 +251,7 @@ impl Shared {
         let mut inbox = lock(&self.inbox);
         loop {
             let now = Instant::now();
-            let commit_at = (!inbox.appends.is_empty()).then_some(commit_at);
+            let commit_at = inbox.has_appends().then_some(commit_at);
             let appends_ready = commit_at.is_some_and(|at| now >= at || inbox.stop);
             let is_due = deadline.is_some_and(|deadline| now >= deadline);
             if appends_ready || is_due || inbox.stop || !inbox.requests.is_empty() {
@@ -278,6 +309,7 @@ impl Drop for End<'_> {
         inbox.stop = true;
         // Whoever waits for these sees that the log stopped.
         inbox.appends.clear();
+        inbox.steps.clear();
         inbox.requests.clear();
         for answer in inbox.stopping.drain(..) {
             let _ = answer.send(());
@@ -290,11 +322,16 @@ impl Drop for End<'_> {
 /// What the thread does in one turn.
 struct Work {
     appends: Vec<Pending>,
+    steps: Vec<PendingStep>,
     requests: Vec<Request>,
     stop: bool,
 }
 
 impl Inbox {
+    fn has_appends(&self) -> bool {
+        !self.appends.is_empty() || !self.steps.is_empty()
+    }
+
     fn take(&mut self, appends_ready: bool) -> Work {
         let mut bytes = 0;
         let fits = |append: &&Pending| {
@@ -307,9 +344,14 @@ impl Inbox {
             .appends
             .drain(..if appends_ready { count } else { 0 })
             .collect();
-        let stop = self.stop && self.appends.is_empty();
+        let steps = self
+            .steps
+            .drain(..if appends_ready { self.steps.len() } else { 0 });
+        let steps = steps.collect();
+        let stop = self.stop && !self.has_appends();
         Work {
             appends,
+            steps,
             requests: std::mem::take(&mut self.requests),
             stop,
         }
@@ -326,6 +368,7 @@ fn handle(engine: &mut Engine, request: Request) {
         Request::Hold(lane, error) => engine.hold(&lane, error),
         Request::Link(up) => engine.set_link(up),
         Request::Status(to) => drop(to.send(engine.status())),
+        Request::Cursor(source, to) => drop(to.send(engine.cursor(&source))),
     }
 }
 

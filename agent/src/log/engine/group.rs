@@ -111,16 +111,7 @@ impl Engine {
                     lane.close(batch, false);
                 }
             }
-            let headers = event.headers.iter();
-            let headers =
-                headers.map(|(name, value)| (name.as_str(), value.as_ref().map(Bytes::as_ref)));
-            let timestamp = event.timestamp.clamp(0, TIMESTAMP_MAX);
-            let (key, value) = (Some(event.key.as_bytes()), Some(event.value.as_ref()));
-            lane.batcher
-                .push(now, timestamp, key, value, headers)
-                .map_err(|error| {
-                    AppendError::Stream(format!("Event cannot be encoded: {error}"))
-                })?;
+            lane.push(now, event)?;
             while let Some(batch) = lane.batcher.poll_full(compressor) {
                 lane.close(batch, false);
             }
@@ -133,7 +124,7 @@ impl Engine {
     }
 
     /// Whether `bytes` more may come, uncompressed: refused early rather than late.
-    fn admit(&mut self, name: &LaneName, bytes: u64) -> Result<(), AppendError> {
+    pub(super) fn admit(&mut self, name: &LaneName, bytes: u64) -> Result<(), AppendError> {
         match self.lane(name) {
             Ok(Some(_)) => {}
             Ok(None) => {
@@ -181,7 +172,7 @@ impl Engine {
     }
 
     /// Tells about a failing disk, and that it works again.
-    fn note(&mut self, now: Millis, stored: &Result<bool, Arc<io::Error>>) {
+    pub(super) fn note(&mut self, now: Millis, stored: &Result<bool, Arc<io::Error>>) {
         match stored {
             Ok(wrote) => {
                 self.retry_at = None;
@@ -212,6 +203,19 @@ impl Engine {
             // Nobody may be waiting any more; that changes nothing.
             drop(answer.send(outcome));
         }
+    }
+}
+
+impl Lane {
+    /// Adds an event to the open batch.
+    pub(super) fn push(&mut self, now: Millis, event: &Event) -> Result<(), AppendError> {
+        let headers = event.headers.iter();
+        let headers =
+            headers.map(|(name, value)| (name.as_str(), value.as_ref().map(Bytes::as_ref)));
+        let timestamp = event.timestamp.clamp(0, TIMESTAMP_MAX);
+        let (key, value) = (Some(event.key.as_bytes()), Some(event.value.as_ref()));
+        let pushed = self.batcher.push(now, timestamp, key, value, headers);
+        pushed.map_err(|error| AppendError::Stream(format!("Event cannot be encoded: {error}")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the log thread does, without the thread: every decision and every file.
 
+mod cursor;
 mod group;
 mod lane;
 mod loss;
@@ -20,6 +21,8 @@ use headwater_agent_core::retention::Budget;
 use headwater_wire::batch::Compressor;
 use headwater_wire::time::Millis;
 
+use self::cursor::Cursors;
+pub(super) use self::cursor::PendingStep;
 pub(super) use self::group::Pending;
 pub(super) use self::lane::Lane;
 use super::device::Identity;
@@ -44,6 +47,7 @@ pub(super) struct Engine {
     store: Store,
     journal: Journal,
     lanes: BTreeMap<LaneName, Lane>,
+    cursors: Cursors,
     reader: Reader,
     compressor: Compressor,
     meter: Meter,

@@ -11,6 +11,7 @@ use headwater_wire::batch::Compressor;
 use headwater_wire::time::Millis;
 use headwater_wire::uplink::{BatchRange, LossReason, LostRange, Position};
 
+use super::cursor::Cursors;
 use super::lane::Entry;
 use super::uplink::is_damage;
 use super::{Engine, Lane, Rates};
@@ -61,11 +62,12 @@ impl Engine {
                 .iter()
                 .map(|damage| ("damaged", damage.to_string())),
         );
-        let mut tails = read_tails(found.frames, &mut alarms);
+        let (mut tails, cursors) = read_tails(found.frames, &mut alarms);
         for name in names.iter().filter_map(|name| parse_dir_name(name)) {
             tails.entry(name).or_default();
         }
         let mut engine = Self::empty(options, identity, journal, meter, lock);
+        engine.cursors = cursors;
         engine.recover(tails, &mut alarms).map_err(fail)?;
         for (code, text) in alarms {
             engine.alarm(code, text);
@@ -98,6 +100,7 @@ impl Engine {
             store,
             journal,
             lanes: BTreeMap::new(),
+            cursors: Cursors::default(),
             reader: Reader::default(),
             meter,
             link_up: false,
@@ -237,9 +240,10 @@ fn identity(options: &LogOptions, names: &[String]) -> Result<Identity, OpenErro
     })
 }
 
-/// What the frames say of each lane, in order.
-fn read_tails(frames: Vec<Bytes>, alarms: &mut Alarms) -> BTreeMap<LaneName, Tail> {
+/// What the frames say of each lane, in order, and of the sources' cursors.
+fn read_tails(frames: Vec<Bytes>, alarms: &mut Alarms) -> (BTreeMap<LaneName, Tail>, Cursors) {
     let mut tails: BTreeMap<LaneName, Tail> = BTreeMap::new();
+    let mut cursors = Cursors::default();
     for mut body in frames {
         while !body.is_empty() {
             let Some(section) = Section::decode(&mut body) else {
@@ -275,10 +279,11 @@ fn read_tails(frames: Vec<Bytes>, alarms: &mut Alarms) -> BTreeMap<LaneName, Tai
                         .events
                         .extend(entry(range, &batch));
                 }
+                Section::Cursor(source, cursor) => cursors.recover(source, &cursor),
             }
         }
     }
-    tails
+    (tails, cursors)
 }
 
 /// A copy, since the bytes are part of a frame that would stay in memory with it.

@@ -120,9 +120,11 @@ impl Engine {
             for lane in self.lanes.values_mut().filter(|lane| has_part(lane)) {
                 lane.roll_back(now);
             }
+            self.cursors.roll_back();
             return Err(shared(error));
         }
         self.synced_commits += 1;
+        self.cursors.commit_done();
         for lane in self.lanes.values_mut() {
             self.changed |= !lane.fresh_small.is_empty() || lane.durable.0 == 0;
             lane.commit_done();
@@ -137,6 +139,7 @@ impl Engine {
             for lane in self.lanes.values() {
                 lane.put_fresh(&mut self.compressor, &mut body);
             }
+            self.cursors.put_fresh(&mut body);
             if body.is_empty() {
                 return Ok(None);
             }
@@ -167,6 +170,7 @@ impl Engine {
         for lane in self.lanes.values() {
             lane.put_all(&mut self.compressor, &mut body);
         }
+        self.cursors.put_all(&mut body);
         body
     }
 
@@ -179,6 +183,7 @@ impl Engine {
         }
         self.journal.checkpoint(&body).map_err(shared)?;
         self.synced_commits += 1;
+        self.cursors.commit_done();
         self.lanes.values_mut().for_each(Lane::commit_done);
         Ok(())
     }

@@ -5,7 +5,9 @@ use headwater_wire::crc::crc32c;
 use crate::log::device::LogId;
 
 pub(super) const MAGIC: [u8; 4] = *b"HWJ1";
-pub(super) const FORMAT: u16 = 1;
+/// What is written. Format 1 has no cursors, and is else the same.
+pub(super) const FORMAT: u16 = 2;
+const FORMAT_OLDEST: u16 = 1;
 
 const FORMAT_AT: usize = 4;
 const KIND_AT: usize = FORMAT_AT + 2;
@@ -93,7 +95,7 @@ pub(super) fn decode(bytes: &[u8], log_id: &LogId) -> Result<Header, NoFrame> {
         return Err(NoFrame::Bad);
     }
     let format = u16::from_le_bytes([head[FORMAT_AT], head[FORMAT_AT + 1]]);
-    if format != FORMAT {
+    if !(FORMAT_OLDEST..=FORMAT).contains(&format) {
         return Err(NoFrame::Newer(format));
     }
     let kind = match head[KIND_AT] {
@@ -171,9 +173,9 @@ mod tests {
     #[test]
     fn a_later_format_is_not_taken_for_damage() {
         let mut bytes = frame();
-        bytes[FORMAT_AT] = 2;
+        bytes[FORMAT_AT] = 3;
         let crc = crc32c(&bytes[..HEADER_CRC_AT]);
         bytes[HEADER_CRC_AT..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(decode(&bytes, &ID), Err(NoFrame::Newer(2)));
+        assert_eq!(decode(&bytes, &ID), Err(NoFrame::Newer(3)));
     }
 }

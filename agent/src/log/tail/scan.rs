@@ -159,7 +159,7 @@ enum ScanError {
 impl ScanError {
     fn at(self, file: std::path::PathBuf) -> OpenError {
         match self {
-            Self::Newer(format) => newer(file, format),
+            Self::Newer(format) => newer(file, format, frame::FORMAT),
             Self::Io(source) => OpenError::Io { file, source },
         }
     }

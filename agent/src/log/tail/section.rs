@@ -1,4 +1,4 @@
-//! What is in a frame: sections, each of one lane.
+//! What is in a frame: sections, each of one lane, or of one source.
 
 use bytes::Bytes;
 use headwater_agent_core::handshake::TopicId;
@@ -6,11 +6,14 @@ use headwater_agent_core::lane::LaneName;
 use headwater_wire::batch::{Header, check_crc};
 use headwater_wire::uplink::{BatchRange, Position, check_lane, check_stream, loss_range};
 
+use crate::device::is_device_name;
+
 const NAMES_AT: usize = 8;
 const STATE: u8 = 1;
 const EVENTS: u8 = 2;
 const SEALED: u8 = 3;
 const LOSS: u8 = 4;
+const CURSOR: u8 = 5;
 const NO_GENERATION: u32 = u32::MAX;
 const STATE_FIXED_BYTES: usize = 4 + 4 + 16 + 5 * 8 + 2;
 
@@ -46,6 +49,8 @@ pub(in crate::log) enum Section {
     Sealed(LaneName, Bytes),
     /// A declared loss, in place of whatever lay in its range.
     Loss(LaneName, Bytes),
+    /// Where a source goes on, in place of what was said of it before.
+    Cursor(String, Bytes),
 }
 
 impl Section {
@@ -55,6 +60,7 @@ impl Section {
             Self::Events(lane, batch) => put(out, EVENTS, lane, batch),
             Self::Sealed(lane, batch) => put(out, SEALED, lane, batch),
             Self::Loss(lane, batch) => put(out, LOSS, lane, batch),
+            Self::Cursor(source, cursor) => put_named(out, CURSOR, [source, ""], cursor),
         }
     }
 
@@ -68,12 +74,19 @@ impl Section {
         let end = content_at.checked_add(content_bytes)?;
         let stream = std::str::from_utf8(body.get(NAMES_AT..lane_at)?).ok()?;
         let lane = std::str::from_utf8(body.get(lane_at..content_at)?).ok()?;
-        check_stream(stream).ok()?;
-        check_lane(lane).ok()?;
-        let lane = LaneName::new(stream, lane);
         if end > body.len() {
             return None;
         }
+        if kind == CURSOR {
+            let source = is_device_name(stream).then(|| stream.to_owned())?;
+            return Some(Self::Cursor(
+                source,
+                body.split_to(end).split_off(content_at),
+            ));
+        }
+        check_stream(stream).ok()?;
+        check_lane(lane).ok()?;
+        let lane = LaneName::new(stream, lane);
         let mut section = body.split_to(end);
         let content = section.split_off(content_at);
         match kind {
@@ -110,13 +123,18 @@ pub(in crate::log) fn crc_of(batch: &[u8]) -> u32 {
 }
 
 fn put(out: &mut Vec<u8>, kind: u8, lane: &LaneName, content: &[u8]) {
-    let [stream_bytes, lane_bytes] = [&lane.stream, &lane.lane]
+    put_named(out, kind, [&lane.stream, &lane.lane], content);
+}
+
+fn put_named(out: &mut Vec<u8>, kind: u8, names: [&str; 2], content: &[u8]) {
+    let [stream_bytes, lane_bytes] = names
         .map(|name| u8::try_from(name.len()).expect("checked names are shorter than 256 bytes"));
     out.extend_from_slice(&[kind, stream_bytes, lane_bytes, 0]);
     let bytes = u32::try_from(content.len()).expect("a section is smaller than its file");
     out.extend_from_slice(&bytes.to_le_bytes());
-    out.extend_from_slice(lane.stream.as_bytes());
-    out.extend_from_slice(lane.lane.as_bytes());
+    for name in names {
+        out.extend_from_slice(name.as_bytes());
+    }
     out.extend_from_slice(content);
 }
 
@@ -223,6 +241,16 @@ mod tests {
             section.encode_into(&mut bytes);
             let mut body = Bytes::from(bytes);
             prop_assert_eq!(Section::decode(&mut body), Some(section.clone()));
+            prop_assert_eq!(Section::decode(&mut body), Some(section));
+            prop_assert!(body.is_empty());
+        }
+
+        #[test]
+        fn cursors_round_trip(source in "[A-Za-z0-9._:-]{1,128}", cursor: Vec<u8>) {
+            let section = Section::Cursor(source, cursor.into());
+            let mut bytes = Vec::new();
+            section.encode_into(&mut bytes);
+            let mut body = Bytes::from(bytes);
             prop_assert_eq!(Section::decode(&mut body), Some(section));
             prop_assert!(body.is_empty());
         }

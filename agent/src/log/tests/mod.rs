@@ -2,6 +2,7 @@
 
 mod broker;
 mod crash;
+mod cursor;
 pub(super) mod disk;
 mod faults;
 mod handle;
