@@ -47,8 +47,18 @@ codes! {
     INVALID_REQUIRED_ACKS = 21,
     /// The API does not exist in the version asked.
     UNSUPPORTED_VERSION = 35,
+    /// There is a topic of this name.
+    TOPIC_ALREADY_EXISTS = 36,
     /// The number of partitions is out of range.
     INVALID_PARTITIONS = 37,
+    /// The number of copies is out of range.
+    INVALID_REPLICATION_FACTOR = 38,
+    /// Partitions are assigned to brokers that are not there, or not all are.
+    INVALID_REPLICA_ASSIGNMENT = 39,
+    /// A configuration key or value is not legal.
+    INVALID_CONFIG = 40,
+    /// Another broker decides about topics; clients look again which.
+    NOT_CONTROLLER = 41,
     /// The request contradicts itself.
     INVALID_REQUEST = 42,
     /// The batch leaves a gap behind its producer's last one.
@@ -63,6 +73,8 @@ codes! {
     FETCH_SESSION_ID_NOT_FOUND = 70,
     /// The fetch session's epoch is not the next one.
     INVALID_FETCH_SESSION_EPOCH = 71,
+    /// The topic cannot be deleted.
+    TOPIC_DELETION_DISABLED = 73,
     /// The client's leader epoch is older than ours.
     FENCED_LEADER_EPOCH = 74,
     /// The client's leader epoch is newer than ours.

@@ -20,8 +20,8 @@ mod shape;
 mod tests;
 
 pub use api::{
-    APIS, Api, Incoming, ParseError, Request, Response, api_versions, encode, fetch,
-    init_producer_id, list_offsets, metadata, parse, produce,
+    APIS, Api, Incoming, ParseError, Request, Response, api_versions, config, create_topics,
+    delete_topics, encode, fetch, init_producer_id, list_offsets, metadata, parse, produce,
 };
 pub use encoded::{EncodeError, Encoded};
 pub use error_code::ErrorCode;

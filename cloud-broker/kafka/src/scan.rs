@@ -157,13 +157,17 @@ impl<'a> Walker<'a> {
         let name = field.name;
         match field.kind {
             Kind::Fixed(bytes) => self.take(bytes, name).map(drop),
-            Kind::String if !self.flexible => {
-                let bytes = self.short_length(name)?.unwrap_or(0);
-                self.take(bytes, name).map(drop)
-            }
-            Kind::String | Kind::Bytes => {
+            Kind::String => self.string(name),
+            Kind::Bytes => {
                 let bytes = self.length(name)?.unwrap_or(0);
                 self.take(bytes, name).map(drop)
+            }
+            Kind::Strings => {
+                let each = if self.flexible { 1 } else { 2 };
+                for _ in 0..self.count(name, each)? {
+                    self.string(name)?;
+                }
+                Ok(())
             }
             Kind::FixedArray(bytes) => {
                 let count = self.count(name, bytes)?;
@@ -178,6 +182,14 @@ impl<'a> Walker<'a> {
             }
             Kind::Struct(fields) => self.fields(fields),
         }
+    }
+
+    fn string(&mut self, name: &'static str) -> Result<(), ScanError> {
+        let bytes = match self.flexible {
+            true => self.length(name)?,
+            false => self.short_length(name)?,
+        };
+        self.take(bytes.unwrap_or(0), name).map(drop)
     }
 
     /// The count of an array whose elements take at least `each` bytes.

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Array(&'static [Field]),
     /// An array of values of so many bytes each.
     FixedArray(usize),
+    /// An array of strings.
+    Strings,
     /// A structure in place (only tagged fields have it).
     Struct(&'static [Field]),
 }
@@ -82,7 +84,7 @@ pub(crate) fn smallest(fields: &[Field], version: i16, flexible: bool) -> usize 
             Kind::Struct(inner) => smallest(inner, version, flexible),
             _ if flexible => 1,
             Kind::String => 2,
-            Kind::Bytes | Kind::Array(_) | Kind::FixedArray(_) => 4,
+            Kind::Bytes | Kind::Array(_) | Kind::FixedArray(_) | Kind::Strings => 4,
         })
         .sum();
     untagged + usize::from(flexible)

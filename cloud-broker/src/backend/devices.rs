@@ -80,6 +80,18 @@ impl Devices {
         }
     }
 
+    /// Streams were deleted, and their lanes with them.
+    pub(super) fn forget_streams(&mut self, names: &[String]) {
+        if names.is_empty() {
+            return;
+        }
+        for device in self.by_name.values_mut() {
+            device
+                .lanes
+                .retain(|(stream, _), _| !names.contains(stream));
+        }
+    }
+
     pub(super) fn view(&self) -> Vec<DeviceView> {
         let view = |(name, device): (&String, &Device)| DeviceView {
             device: name.clone(),

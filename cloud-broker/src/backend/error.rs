@@ -1,6 +1,6 @@
 //! What can go wrong, by operation. Doors turn these into codes of their protocols.
 
-use headwater_broker_core::catalog::SpecError;
+use headwater_broker_core::catalog::{PARTITIONS_OF_ALL_MAX, SpecError};
 use headwater_store::StoreError;
 
 /// Why the log could not be opened.
@@ -71,7 +71,7 @@ pub enum ReadError {
     /// The offset is below the partition's start or beyond its end.
     #[error("Offset is out of range")]
     OffsetOutOfRange,
-    /// There is no such partition.
+    /// There is no such partition (any more).
     #[error("There is no such partition")]
     NoPartition,
     /// The disk, or what it holds, is damaged.
@@ -88,9 +88,26 @@ pub enum CreateError {
     /// There is one of this name.
     #[error("Stream exists already")]
     Exists,
+    /// All streams together would have more than [`PARTITIONS_OF_ALL_MAX`] partitions.
+    #[error("All streams together have at most {PARTITIONS_OF_ALL_MAX} partitions")]
+    TooManyPartitions,
     /// The declaration is wrong.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The log takes nothing at the moment.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a stream was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// There is none of this identity (any more).
+    #[error("There is no such stream")]
+    NoStream,
+    /// It is the broker's own.
+    #[error("Internal streams cannot be deleted")]
+    Internal,
     /// The log takes nothing at the moment.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

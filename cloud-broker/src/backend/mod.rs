@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use headwater_broker_core::journal::BATCH_BYTES_MAX;
-use headwater_broker_core::{Catalog, PartitionId, Stream, StreamSpec};
+use headwater_broker_core::{Catalog, PartitionId, Stream, StreamId, StreamSpec};
 use headwater_store::Store;
 use tokio::sync::oneshot;
 
@@ -38,7 +38,7 @@ use worker::End;
 
 pub use commit::{Commit, CommittedBatch, Tail, TailStep};
 pub use devices::{DeviceView, LaneView};
-pub use error::{AppendError, CreateError, OpenError, ReadError, Unavailable};
+pub use error::{AppendError, CreateError, DeleteError, OpenError, ReadError, Unavailable};
 pub use inbox::{Busy, Inbox, Progress, Submit};
 pub use options::{Clock, Options, Space};
 pub use read::{Bounds, StoredBatch};
@@ -107,7 +107,8 @@ impl Backend {
     /// Creates a stream; durable when it returns.
     ///
     /// # Errors
-    /// [`CreateError`]: the name is taken, the declaration is wrong, or the log is unavailable.
+    /// [`CreateError`]: the name is taken, the declaration is wrong, there are too many partitions,
+    /// or the log is unavailable.
     pub async fn create_stream(&self, spec: StreamSpec) -> Result<Arc<Stream>, CreateError> {
         spec.check()?;
         let (reply, answer) = oneshot::channel();
@@ -115,6 +116,20 @@ impl Backend {
         answer
             .await
             .unwrap_or(Err(CreateError::Unavailable(Unavailable::Stopped)))
+    }
+
+    /// Deletes a stream with all that it holds; durable when it returns. From then on it takes
+    /// nothing, who reads it or waits for it is told that it is not there, and a stream that is
+    /// made again under its name is another.
+    ///
+    /// # Errors
+    /// [`DeleteError`]: there is none of this identity, it is internal, or the log is unavailable.
+    pub async fn delete_stream(&self, id: StreamId) -> Result<(), DeleteError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.submit(Job::Delete { id, reply })?;
+        answer
+            .await
+            .unwrap_or(Err(DeleteError::Unavailable(Unavailable::Stopped)))
     }
 
     /// Identity of the cluster, made with its first start.

@@ -128,6 +128,7 @@ fn assemble(
         gate: Arc::default(),
         catalog: ArcSwap::new(Arc::clone(journal.catalog())),
         table: ArcSwap::new(Arc::new(table)),
+        gone: Arc::new(Cell::gone()),
         ring: Arc::new(Ring::new(options.recent_bytes)),
         incarnations: journals,
         inboxes: Mutex::default(),

@@ -42,9 +42,17 @@ pub struct StoredBatch {
 }
 
 impl Backend {
-    /// What can be read of a partition. An unknown partition is empty.
+    /// What can be read of a partition. One that is unknown, or whose stream was deleted, is empty.
     pub fn bounds(&self, partition: PartitionId) -> Bounds {
-        self.with_cell(partition, Cell::bounds).unwrap_or_default()
+        self.try_bounds(partition).unwrap_or_default()
+    }
+
+    /// What can be read of a partition: for whoever waits there, and must hear of its end.
+    ///
+    /// # Errors
+    /// [`ReadError::NoPartition`]: it is unknown, or its stream was deleted.
+    pub fn try_bounds(&self, partition: PartitionId) -> Result<Bounds, ReadError> {
+        self.with_cell(partition, Cell::bounds)?
     }
 
     /// Committed batches from the one that contains `offset` on: at least one if there is any,
@@ -90,7 +98,7 @@ impl Backend {
         partition: PartitionId,
         timestamp: i64,
     ) -> Result<Option<(i64, i64)>, ReadError> {
-        let found = self.with_cell(partition, |cell| cell.first_at(timestamp))?;
+        let found = self.with_cell(partition, |cell| cell.first_at(timestamp))??;
         let Some(found) = found else { return Ok(None) };
         let batches = self.read(partition, found.base_offset, 0)?;
         let batch = batches
@@ -104,7 +112,7 @@ impl Backend {
     /// # Errors
     /// [`ReadError`].
     pub fn latest_by_time(&self, partition: PartitionId) -> Result<Option<(i64, i64)>, ReadError> {
-        match self.with_cell(partition, Cell::greatest_timestamp)? {
+        match self.with_cell(partition, Cell::greatest_timestamp)?? {
             Some(timestamp) => self.offset_for_time(partition, timestamp),
             None => Ok(None),
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use headwater_broker_core::{Catalog, PartitionId, Stream, StreamSpec};
+use headwater_broker_core::{Catalog, PartitionId, Stream, StreamId, StreamSpec};
 use headwater_store::{Incarnation, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -15,7 +15,7 @@ use super::ids::ProducerIds;
 use super::inbox::Inbox;
 use super::options::Options;
 use super::table::Cell;
-use super::{AppendError, Appended, CreateError, Unavailable};
+use super::{AppendError, Appended, CreateError, DeleteError, Unavailable};
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) catalog: ArcSwap<Catalog>,
     /// By partition.
     pub(super) table: ArcSwap<Vec<Arc<Cell>>>,
+    /// What stands there in the place of every partition whose stream was deleted.
+    pub(super) gone: Arc<Cell>,
     pub(super) ring: Arc<Ring>,
     /// Whose journals the places in the table speak of; the last is this one.
     pub(super) incarnations: Vec<Incarnation>,
@@ -51,6 +53,10 @@ pub(super) enum Job {
     Create {
         spec: StreamSpec,
         reply: oneshot::Sender<Result<Arc<Stream>, CreateError>>,
+    },
+    Delete {
+        id: StreamId,
+        reply: oneshot::Sender<Result<(), DeleteError>>,
     },
 }
 

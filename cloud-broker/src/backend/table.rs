@@ -21,6 +21,8 @@ pub(super) struct Cell {
 
 #[derive(Debug, Default)]
 struct Committed {
+    /// The stream was deleted: there is nothing here, and nothing is added.
+    gone: bool,
     index: TailIndex,
     /// The newest batches, whose bytes are in memory; no gap between them.
     recent: VecDeque<StoredBatch>,
@@ -39,7 +41,7 @@ impl Cell {
     pub(super) fn new(index: TailIndex, epoch: u32) -> Self {
         let committed = Mutex::new(Committed {
             index,
-            recent: VecDeque::new(),
+            ..Committed::default()
         });
         let epoch = i32::try_from(epoch).unwrap_or(i32::MAX);
         Self {
@@ -49,20 +51,44 @@ impl Cell {
         }
     }
 
-    pub(super) fn bounds(&self) -> Bounds {
-        let Committed { index, .. } = &*self.lock();
+    /// In the place of a partition whose stream was deleted.
+    pub(super) fn gone() -> Self {
+        let cell = Self::new(TailIndex::default(), 0);
+        cell.close();
+        cell
+    }
+
+    /// The stream was deleted: whoever still looks here finds that it is gone, and those who wait
+    /// wake up to look.
+    pub(super) fn close(&self) {
+        let forgotten = std::mem::replace(
+            &mut *self.lock(),
+            Committed {
+                gone: true,
+                ..Committed::default()
+            },
+        );
+        drop(forgotten);
+        self.watchers.ring();
+    }
+
+    pub(super) fn bounds(&self) -> Result<Bounds, ReadError> {
+        let Committed { index, .. } = &*self.alive()?;
         let (start, end, bytes) = (index.start(), index.end(), index.bytes());
-        Bounds {
+        Ok(Bounds {
             start,
             end,
             epoch: self.epoch,
             bytes,
-        }
+        })
     }
 
     /// A batch was committed.
     pub(super) fn push(&self, entry: &Entry, place: Place, batch: StoredBatch) {
         let mut committed = self.lock();
+        if committed.gone {
+            return;
+        }
         committed.index.push(entry, place);
         committed.recent.push_back(batch);
     }
@@ -74,7 +100,7 @@ impl Cell {
 
     /// Batches from `offset` on: the first, and more while all are at most `bytes_max`.
     pub(super) fn find(&self, offset: i64, bytes_max: usize) -> Result<Found, ReadError> {
-        let committed = self.lock();
+        let committed = self.alive()?;
         if offset < committed.index.start() || offset > committed.index.end() {
             return Err(ReadError::OffsetOutOfRange);
         }
@@ -101,13 +127,23 @@ impl Cell {
     }
 
     /// The batch with the first record of at least this timestamp.
-    pub(super) fn first_at(&self, timestamp: i64) -> Option<Indexed> {
-        self.lock().index.first_at(timestamp).copied()
+    pub(super) fn first_at(&self, timestamp: i64) -> Result<Option<Indexed>, ReadError> {
+        Ok(self.alive()?.index.first_at(timestamp).copied())
     }
 
     /// The largest timestamp.
-    pub(super) fn greatest_timestamp(&self) -> Option<i64> {
-        self.lock().index.greatest().map(|(timestamp, _)| timestamp)
+    pub(super) fn greatest_timestamp(&self) -> Result<Option<i64>, ReadError> {
+        let greatest = self.alive()?.index.greatest().map(|(time, _)| time);
+        Ok(greatest)
+    }
+
+    /// What is committed, unless the stream was deleted.
+    fn alive(&self) -> Result<MutexGuard<'_, Committed>, ReadError> {
+        let committed = self.lock();
+        match committed.gone {
+            true => Err(ReadError::NoPartition),
+            false => Ok(committed),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Committed> {

@@ -2,6 +2,7 @@
 //! when that is durable tells everybody. One write at a time, and no linger: while it runs, the
 //! next chunk gathers.
 
+mod streams;
 mod tell;
 mod trouble;
 
@@ -11,17 +12,16 @@ use std::time::{Duration, Instant};
 
 use headwater_broker_core::journal::{Draft, Journal};
 use headwater_broker_core::submit::Buffer;
-use headwater_broker_core::{Answer, PartitionId, StreamId, StreamSpec};
+use headwater_broker_core::{Answer, PartitionId};
 
+use super::Unavailable;
 use super::commit::CommittedBatch;
 use super::gate::Gate;
 use super::inbox::Inbox;
 use super::read::StoredBatch;
 use super::shared::{Job, Shared};
 use super::snapshot::Snapshots;
-use super::table::Cell;
 use super::writer::{Writer, Written};
-use super::{Unavailable, random};
 use tell::Told;
 
 /// What the thread owns.
@@ -101,28 +101,6 @@ impl Worker {
         }
     }
 
-    /// Creates the configured streams that are missing, and changes those that are declared
-    /// otherwise now.
-    pub(super) fn declare(&mut self) -> Result<(), Unavailable> {
-        self.journal.begin((self.shared.options.clock)());
-        for spec in self.shared.options.streams.clone() {
-            let known = self.journal.catalog().by_name(&spec.name);
-            let id = known.map_or_else(random_id, |stream| stream.id);
-            let as_known = known.is_some_and(|stream| {
-                let partitions = stream.spec.partitions.max(spec.partitions);
-                stream.spec
-                    == StreamSpec {
-                        partitions,
-                        ..spec.clone()
-                    }
-            });
-            if !as_known {
-                self.journal.create_stream(id, spec);
-            }
-        }
-        self.write_chunk()
-    }
-
     /// Takes everything that waits and commits it.
     fn turn(&mut self) {
         self.take();
@@ -197,15 +175,8 @@ impl Worker {
                 },
                 Err(refusal) => Told::Refused(reply, refusal.into()),
             },
-            Job::Create { spec, reply } => {
-                if self.journal.catalog().by_name(&spec.name).is_some() {
-                    Told::Exists(reply)
-                } else {
-                    let id = random_id();
-                    self.journal.create_stream(id, spec);
-                    Told::Created(reply, id)
-                }
-            }
+            Job::Create { spec, reply } => self.create_stream(spec, reply),
+            Job::Delete { id, reply } => self.delete_stream(&id, reply),
         };
         self.told_at_commit.push(told);
     }
@@ -264,12 +235,14 @@ impl Worker {
                 table[batch.partition.index()].forget_oldest();
             }
         }
-        if !(changes.lanes.is_empty() && changes.statuses.is_empty()) {
+        let of_agents = changes.lanes.len() + changes.statuses.len() + changes.deleted.len();
+        if of_agents > 0 {
             let mut devices = self
                 .shared
                 .devices
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
+            devices.forget_streams(&changes.deleted);
             devices.update(changes.lanes, changes.statuses);
         }
         let mut rung = None;
@@ -292,18 +265,6 @@ impl Worker {
         }
         // What came in while the last chunk was written: nobody reads it any more.
         self.fail(Unavailable::Stopped, std::iter::empty());
-    }
-
-    fn publish_catalog(&self) {
-        let catalog = Arc::clone(self.journal.catalog());
-        let mut table = Vec::clone(&self.shared.table.load());
-        for at in table.len()..catalog.partitions() {
-            let id = PartitionId(u32::try_from(at).unwrap_or(u32::MAX));
-            let epoch = self.journal.epoch(id);
-            table.push(Arc::new(Cell::new(Default::default(), epoch)));
-        }
-        self.shared.table.store(Arc::new(table));
-        self.shared.catalog.store(catalog);
     }
 }
 
@@ -328,14 +289,6 @@ impl Drop for Fence {
             self.0.trouble_is(Unavailable::Failed, true);
         }
     }
-}
-
-/// A UUID of version 4, never zero.
-fn random_id() -> StreamId {
-    let mut id: StreamId = random();
-    id[6] = id[6] & 0x0f | 0x40;
-    id[8] = id[8] & 0x3f | 0x80;
-    id
 }
 
 /// The longest wait without a look at the disk.

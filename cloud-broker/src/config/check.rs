@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use headwater_broker_core::catalog::{Cleanup, PARTITIONS_MAX, SpecError};
+use headwater_broker_core::catalog::{PARTITIONS_MAX, SpecError};
 use headwater_settings::{Places, SettingsError, Span};
 
 use super::{Config, KafkaConfig, MAX_PACKET_MAX, MAX_PACKET_MIN, StreamConfig};
@@ -107,14 +107,11 @@ impl Config {
 impl StreamConfig {
     fn check(&self, key: &str, places: &Places) -> Result<(), SettingsError> {
         let at = |field: &str| format!("{key}.{field}");
-        places.only_default(&at("cleanup"), &self.cleanup, &Cleanup::Delete)?;
         places.only_default(&at("transient"), &self.transient, &false)?;
         self.spec().check().map_err(|error| {
             let field = match error {
-                SpecError::Name | SpecError::Internal => "name",
-                SpecError::Partitions => "partitions",
-                SpecError::Filter(_) => "filters",
-                SpecError::CompactByClient => "partition_by",
+                SpecError::Retention => "retention",
+                ref error => error.field(),
             };
             let key = at(field);
             SettingsError::new(places.at(&key), format!("{key}: {error}"))

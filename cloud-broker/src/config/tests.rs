@@ -174,11 +174,6 @@ fn a_key_without_its_feature_is_accepted_at_its_default_only() {
             "kafka.group_min_session",
         ),
         (
-            "[[stream]]\nname = \"a\"\ncleanup = \"compact\"\n",
-            3,
-            "stream[0].cleanup",
-        ),
-        (
             "[[stream]]\nname = \"a\"\ntransient = true\n",
             3,
             "stream[0].transient",

@@ -40,7 +40,7 @@ impl Start {
         backend: &Arc<Backend>,
         partition: PartitionId,
     ) -> Result<i64, ReadError> {
-        let bounds = backend.bounds(partition);
+        let bounds = backend.try_bounds(partition)?;
         match self {
             Self::Earliest => Ok(bounds.start),
             Self::Latest => Ok(bounds.end),

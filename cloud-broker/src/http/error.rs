@@ -1,11 +1,13 @@
 //! Errors as every resource gives them: `{"error":{"code":"no-such-stream","message":"…"}}`.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::backend::ReadError;
+use crate::backend::{CreateError, DeleteError, ReadError, Unavailable};
 
 /// What went wrong, for the client.
 #[derive(Debug)]
@@ -13,54 +15,61 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    retry: Option<Duration>,
 }
 
+/// When to try again while the disk takes nothing.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+
 impl ApiError {
-    /// 400: the request cannot be meant.
-    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
-            status: StatusCode::BAD_REQUEST,
+            status,
             code,
             message: message.into(),
+            retry: None,
         }
+    }
+
+    /// 400: the request cannot be meant.
+    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// 401: who the client is, is not known, and must be.
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            code: "unauthorized",
-            message: message.into(),
-        }
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
     /// 404: there is no such thing.
     pub(super) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            code,
-            message: message.into(),
-        }
+        Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
     /// 405: the thing is there, and cannot be treated so.
     pub(super) fn method(message: impl Into<String>) -> Self {
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        Self {
-            status,
-            code: "no-such-method",
-            message: message.into(),
-        }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", message)
+    }
+
+    /// 409: what is there already stands against it.
+    pub(super) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
     }
 
     /// 503: later, it may work.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self {
-            status,
-            code: "unavailable",
-            message: message.into(),
-        }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+
+    /// What the client reads.
+    #[cfg(test)]
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// 413: less of it may be taken.
+    pub(super) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
     }
 }
 
@@ -70,7 +79,8 @@ impl From<ReadError> for ApiError {
             ReadError::OffsetOutOfRange => {
                 Self::bad_request("offset-out-of-range", error.to_string())
             }
-            ReadError::NoPartition => Self::not_found("no-such-partition", error.to_string()),
+            // The partition was there when the request came.
+            ReadError::NoPartition => Self::not_found("no-such-stream", "The stream was deleted"),
             ReadError::Store(_) | ReadError::Damaged(_) => {
                 // What exactly is damaged concerns the operator, not every client.
                 tracing::error!(%error, "Reading for an HTTP client failed");
@@ -80,9 +90,51 @@ impl From<ReadError> for ApiError {
     }
 }
 
+impl From<Unavailable> for ApiError {
+    fn from(reason: Unavailable) -> Self {
+        let code = match reason {
+            Unavailable::DiskFull => "disk-full",
+            Unavailable::Failed => "store-failed",
+            Unavailable::Stopped => "stopping",
+        };
+        Self {
+            retry: Some(STORE_RETRY),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, reason.to_string())
+        }
+    }
+}
+
+impl From<CreateError> for ApiError {
+    fn from(error: CreateError) -> Self {
+        let message = error.to_string();
+        match error {
+            CreateError::Exists => Self::conflict("stream-exists", message),
+            CreateError::TooManyPartitions => Self::conflict("too-many-partitions", message),
+            CreateError::Spec(_) => Self::bad_request("bad-field", message),
+            CreateError::Unavailable(reason) => reason.into(),
+        }
+    }
+}
+
+impl From<DeleteError> for ApiError {
+    fn from(error: DeleteError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeleteError::NoStream => Self::not_found("no-such-stream", message),
+            DeleteError::Internal => Self::conflict("internal-stream", message),
+            DeleteError::Unavailable(reason) => reason.into(),
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json!({"error": {"code": self.code, "message": self.message}});
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(retry) = self.retry {
+            let seconds = HeaderValue::from(retry.as_secs());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }

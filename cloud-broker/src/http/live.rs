@@ -31,6 +31,10 @@ const TEXT_BYTES: usize = 128 << 10;
 /// Stored bytes that one connection holds while it decides which batch comes next; beyond that,
 /// batches are read again when it is their turn.
 const HELD_BYTES_MAX: usize = 1 << 20;
+/// What is said last to those who follow a stream that is deleted. A browser that connects again
+/// gets 404, and then gives up.
+const DELETED: &[u8] = b"event: end\n\
+    data: {\"error\":{\"code\":\"no-such-stream\",\"message\":\"The stream was deleted\"}}\n\n";
 
 /// Begins to follow a stream.
 pub(super) async fn follow(
@@ -84,6 +88,8 @@ struct Live {
     /// The id has changed since the client was last told.
     moved: bool,
     ping_at: Instant,
+    /// The stream was deleted, and the client was told.
+    ended: bool,
 }
 
 /// The place in one partition.
@@ -130,11 +136,15 @@ impl Live {
             filter,
             moved: true,
             ping_at,
+            ended: false,
         })
     }
 
     /// What to send next; `None` ends the connection.
     async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
         // A client that connects again before any event came knows where it was.
         if self.moved && self.partitions.iter().all(|cursor| cursor.head.is_none()) {
             self.moved = false;
@@ -147,6 +157,10 @@ impl Live {
                     return Some(text.into());
                 }
                 Ok(None) => {}
+                Err(ReadError::NoPartition) => {
+                    self.ended = true;
+                    return Some(Bytes::from_static(DELETED));
+                }
                 Err(error) => {
                     tracing::error!(%error, "Live events ended, the log cannot be read");
                     return None;
@@ -196,7 +210,7 @@ impl Live {
             .sum();
         self.held.shrink_to(held);
         for cursor in &mut self.partitions {
-            let end = self.door.backend.bounds(cursor.partition).end;
+            let end = self.door.backend.try_bounds(cursor.partition)?.end;
             if cursor.head.is_some() || cursor.next >= end {
                 continue;
             }

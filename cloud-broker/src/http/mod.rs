@@ -7,6 +7,7 @@ mod body;
 mod cluster;
 mod connection;
 mod cursor;
+mod declare;
 mod devices;
 mod error;
 mod health;
@@ -42,8 +43,11 @@ fn router(door: Door) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .route("/api/v1/streams", get(streams::list))
-        .route("/api/v1/streams/{stream}", get(streams::describe))
+        .route("/api/v1/streams", get(streams::list).post(declare::create))
+        .route(
+            "/api/v1/streams/{stream}",
+            get(streams::describe).delete(declare::delete),
+        )
         .route("/api/v1/streams/{stream}/records", get(records::read))
         .route("/api/v1/streams/{stream}/live", get(live::follow))
         .route("/api/v1/devices", get(devices::list))

@@ -129,7 +129,7 @@ impl Wanted {
         page: &mut Page,
         memory: &mut Reserved,
     ) -> Result<(), ApiError> {
-        let bounds = door.backend.bounds(partition);
+        let bounds = door.backend.try_bounds(partition)?;
         (page.start, page.end) = (bounds.start, bounds.end);
         let mut bytes = 0;
         while page.next < page.end {

@@ -71,8 +71,12 @@ pub(super) async fn describe(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
-    let stream = find(&door.backend, &name)?;
-    let bounds = all_bounds(&door.backend, &stream);
+    Ok(described(&door.backend, &*find(&door.backend, &name)?))
+}
+
+/// The stream as `GET` of it gives it.
+pub(super) fn described(backend: &Backend, stream: &Stream) -> Response {
+    let bounds = all_bounds(backend, stream);
     let part = |(id, bounds): (usize, &Bounds)| Part {
         id,
         start: bounds.start,
@@ -82,7 +86,7 @@ pub(super) async fn describe(
         epoch: bounds.epoch,
     };
     let parts = bounds.iter().enumerate().map(part).collect();
-    Ok(Json(summary(&stream, &bounds, Some(parts))).into_response())
+    Json(summary(stream, &bounds, Some(parts))).into_response()
 }
 
 /// The stream's name in the path, decoded.

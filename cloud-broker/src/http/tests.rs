@@ -1,5 +1,7 @@
 //! The door from outside: a broker in this process, and a client of few lines.
 
+mod declare;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
@@ -53,16 +55,7 @@ impl Broker {
     }
 
     fn request(&self, method: &str, path: &str) -> Answer {
-        let mut reader = self.send(method, path, "connection: close\r\n");
-        let mut text = String::new();
-        reader.read_to_string(&mut text).expect("an answer");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
-        Answer {
-            status: status.expect("a status"),
-            head: head.to_ascii_lowercase(),
-            body: body.to_owned(),
-        }
+        answer(self.send(method, path, "connection: close\r\n"))
     }
 
     fn get(&self, path: &str) -> Value {
@@ -109,6 +102,19 @@ impl Drop for Broker {
         if let Some(handle) = self.handle.take() {
             handle.stop();
         }
+    }
+}
+
+/// All that comes until the connection ends.
+fn answer(mut reader: impl Read) -> Answer {
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("an answer");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
+    Answer {
+        status: status.expect("a status"),
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
     }
 }
 

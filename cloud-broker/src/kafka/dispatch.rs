@@ -6,7 +6,10 @@ use headwater_kafka::{ErrorCode, Header, Request, Response};
 
 use super::room::Room;
 use super::session::Session;
-use super::{api_versions, fetch, init_producer_id, list_offsets, metadata, produce};
+use super::{
+    api_versions, create_topics, delete_topics, fetch, init_producer_id, list_offsets, metadata,
+    produce,
+};
 use crate::backend::{ReadError, Unavailable};
 
 /// What a handler gives back.
@@ -52,6 +55,12 @@ pub(super) async fn handle(
         Request::Metadata(request) => Response::Metadata(metadata::handle(session, request).await),
         Request::ApiVersions(request) => {
             Response::ApiVersions(api_versions::handle(session, request))
+        }
+        Request::CreateTopics(request) => {
+            Response::CreateTopics(create_topics::handle(session, request).await)
+        }
+        Request::DeleteTopics(request) => {
+            Response::DeleteTopics(delete_topics::handle(session, request, version).await)
         }
         Request::InitProducerId(request) => {
             Response::InitProducerId(init_producer_id::handle(session, &request).await)

@@ -30,6 +30,7 @@ pub(super) async fn handle(session: &Session, request: &Request, version: i16) -
         let topics = Vec::new();
         return AnyResponse::Fetch(Response { error, topics }).into();
     }
+    let missing = missing(version);
     let places = resolve(session, request, version);
     let known: Vec<PartitionId> = places.iter().filter_map(|place| place.ok()).collect();
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
@@ -39,7 +40,7 @@ pub(super) async fn handle(session: &Session, request: &Request, version: i16) -
     // Made before reading, so that no commit is missed in between.
     let watch = session.backend().watch(&known);
     loop {
-        let gathered = gather(session, request, &places).await;
+        let gathered = gather(session, request, &places, missing).await;
         let over = Instant::now() >= deadline || session.door().stop.is_requested();
         if gathered.bytes >= enough || gathered.urgent || known.is_empty() || over {
             return gathered.into_handled(request);
@@ -79,14 +80,12 @@ fn resolve(
     let catalog = session.backend().catalog();
     let mut places = Vec::new();
     for topic in &request.topics {
-        let (stream, missing) = if version >= IDS_SINCE {
-            (catalog.by_id(&topic.id), ErrorCode::UNKNOWN_TOPIC_ID)
-        } else {
-            let missing = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-            (catalog.by_name(&topic.name), missing)
+        let stream = match version {
+            IDS_SINCE.. => catalog.by_id(&topic.id),
+            _ => catalog.by_name(&topic.name),
         };
         places.extend(topic.partitions.iter().map(|partition| {
-            let stream = stream.ok_or(missing)?;
+            let stream = stream.ok_or_else(|| missing(version))?;
             let place = usize::try_from(partition.index)
                 .ok()
                 .and_then(|index| stream.partitions.get(index));
@@ -94,6 +93,14 @@ fn resolve(
         }));
     }
     places
+}
+
+/// What a client is told of a topic that is not there, or not any more.
+fn missing(version: i16) -> ErrorCode {
+    match version {
+        IDS_SINCE.. => ErrorCode::UNKNOWN_TOPIC_ID,
+        _ => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+    }
 }
 
 /// What there is at one moment.
@@ -110,6 +117,7 @@ async fn gather(
     session: &Session,
     request: &Request,
     places: &[Result<PartitionId, ErrorCode>],
+    missing: ErrorCode,
 ) -> Gathered {
     let mut gathered = Gathered {
         partitions: Vec::with_capacity(places.len()),
@@ -122,7 +130,13 @@ async fn gather(
         let left = gathered.room.bytes().saturating_sub(gathered.bytes);
         let first = gathered.bytes == 0;
         let mut answer = match place {
-            Ok(place) => partition(session, *place, asked, left, first).await,
+            Ok(place) => match partition(session, *place, asked, left, first).await {
+                // Deleted while the client waited.
+                gone if gone.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
+                    empty(asked.index, missing)
+                }
+                answer => answer,
+            },
             Err(error) => empty(asked.index, *error),
         };
         answer.read_committed = request.isolation_level == 1;
@@ -162,7 +176,10 @@ async fn partition(
     left: usize,
     first: bool,
 ) -> PartitionResponse {
-    let before = session.backend().bounds(place);
+    let before = match session.backend().try_bounds(place) {
+        Ok(bounds) => bounds,
+        Err(reason) => return empty(asked.index, unreadable(&reason)),
+    };
     let mut answer = empty(asked.index, ErrorCode::NONE);
     answer.high_watermark = before.end;
     answer.log_start_offset = before.start;

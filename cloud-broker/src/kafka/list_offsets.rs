@@ -47,7 +47,8 @@ async fn find(
     asked: &Partition,
     version: i16,
 ) -> Result<Found, ErrorCode> {
-    let bounds = backend.bounds(place);
+    let bounds = backend.try_bounds(place);
+    let bounds = bounds.map_err(|reason| unreadable(&reason))?;
     check_epoch(asked.current_leader_epoch, bounds.epoch)?;
     if version < known_since(asked.timestamp) {
         return Err(ErrorCode::UNSUPPORTED_VERSION);

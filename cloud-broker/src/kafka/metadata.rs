@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use headwater_broker_core::catalog::{INTERNAL_PREFIX, PartitionBy, SpecError};
+use headwater_broker_core::catalog::{INTERNAL_PREFIX, PartitionBy};
 use headwater_broker_core::{Stream, StreamSpec};
 use headwater_kafka::metadata::{Broker, Partition, Request, Response, Topic, TopicResponse};
 use headwater_kafka::{ErrorCode, TopicId};
 
 use super::dispatch::unavailable;
 use super::session::{NODE_ID, Session};
+use super::topics::illegal;
 use crate::backend::CreateError;
 
 pub(super) async fn handle(session: &Session, request: Request) -> Response {
@@ -86,16 +87,9 @@ async fn made(session: &Session, name: &str, create: bool) -> Result<Arc<Stream>
         }
         // Another door is making it at this moment; clients ask again.
         Err(CreateError::Exists) => Err(ErrorCode::LEADER_NOT_AVAILABLE),
+        Err(CreateError::TooManyPartitions) => Err(ErrorCode::INVALID_PARTITIONS),
         Err(CreateError::Spec(error)) => Err(illegal(&error)),
         Err(CreateError::Unavailable(reason)) => Err(unavailable(reason)),
-    }
-}
-
-fn illegal(error: &SpecError) -> ErrorCode {
-    match error {
-        SpecError::Partitions => ErrorCode::INVALID_PARTITIONS,
-        SpecError::Name | SpecError::Internal => ErrorCode::INVALID_TOPIC_EXCEPTION,
-        SpecError::Filter(_) | SpecError::CompactByClient => ErrorCode::INVALID_REQUEST,
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod api_versions;
 mod connection;
+mod create_topics;
+mod delete_topics;
 mod dispatch;
 mod fetch;
 mod frames;
@@ -21,6 +23,8 @@ mod room;
 mod session;
 #[cfg(test)]
 mod tests;
+mod topic_config;
+mod topics;
 
 use std::io;
 use std::sync::Arc;

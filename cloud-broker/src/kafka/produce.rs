@@ -19,7 +19,7 @@ use crate::metrics::DoorName;
 use crate::validate::Validator;
 
 /// The largest batch, Kafka's default of `max.message.bytes`: clients split above it.
-const BATCH_BYTES_MAX: usize = 1_048_588;
+pub(super) const BATCH_BYTES_MAX: usize = 1_048_588;
 /// The first Produce version whose clients know zstd.
 const ZSTD_SINCE: i16 = 7;
 /// A batch above this is checked where it does not keep other connections waiting.

@@ -5,6 +5,7 @@ mod describing;
 mod hostile;
 mod matrix;
 mod reading;
+mod topics;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -167,6 +167,8 @@ impl Core {
             {
                 None => cold.push((partition, offset)),
                 Some(Ok(batches)) => keep_first(lag, heads, index, live, batches),
+                // Its stream was deleted at this moment.
+                Some(Err(ReadError::NoPartition)) => lag.set(index, live),
                 Some(Err(error)) => return Err(Err(error)),
             }
         }
@@ -248,8 +250,8 @@ impl Core {
                     keep_first(lag, heads, index, live, batches);
                 }
             }
-            Ok(Err(ReadError::OffsetOutOfRange)) => {
-                // Retention was faster; the next step begins at the partition's new start.
+            Ok(Err(ReadError::OffsetOutOfRange | ReadError::NoPartition)) => {
+                // Retention or a deletion was faster; the next step sees what there is now.
             }
             Ok(Err(error)) => {
                 self.give_up(connection, &error);

@@ -15,7 +15,8 @@ use crate::{PartitionId, StreamId};
 pub use internal::{CATALOG, DEVICES, INTERNAL_PREFIX, LANES, internal_streams};
 pub use record::{CatalogRecord, RecordError};
 pub use spec::{
-    Cleanup, NAME_BYTES_MAX, PARTITIONS_MAX, PartitionBy, SpecError, StreamSpec, Validation,
+    Cleanup, FILTER_BYTES_MAX, FILTERS_MAX, NAME_BYTES_MAX, PARTITIONS_MAX, PARTITIONS_OF_ALL_MAX,
+    PartitionBy, SpecError, StreamSpec, Validation,
 };
 
 /// Shards of a new cluster; the register `cluster` holds the number that counts.

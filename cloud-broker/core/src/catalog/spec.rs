@@ -7,6 +7,12 @@ use super::internal::INTERNAL_PREFIX;
 
 /// Most partitions that one stream may have.
 pub const PARTITIONS_MAX: u32 = 10_000;
+/// Most partitions that all streams together may have.
+pub const PARTITIONS_OF_ALL_MAX: usize = 20_000;
+/// Most filters of one stream.
+pub const FILTERS_MAX: usize = 100;
+/// Longest filter of a stream, bytes.
+pub const FILTER_BYTES_MAX: usize = 1024;
 /// Longest stream name, bytes.
 pub const NAME_BYTES_MAX: usize = 200;
 
@@ -82,9 +88,29 @@ pub enum SpecError {
     /// Not a topic filter.
     #[error("Not a topic filter: {0}")]
     Filter(String),
+    /// More filters, or longer ones, than anybody needs.
+    #[error("A stream has at most {FILTERS_MAX} filters of {FILTER_BYTES_MAX} bytes")]
+    Filters,
+    /// Time before the record came.
+    #[error("Records are kept for 0 ms or longer")]
+    Retention,
     /// Compaction by key needs all records of a topic in one partition.
     #[error("A stream with filters and cleanup = compact must have partition_by = topic")]
     CompactByClient,
+}
+
+impl SpecError {
+    /// The field of [`StreamSpec`] that is wrong.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Name | Self::Internal => "name",
+            Self::Partitions => "partitions",
+            Self::Filter(_) | Self::Filters => "filters",
+            Self::Retention => "retention_ms",
+            Self::CompactByClient => "partition_by",
+        }
+    }
 }
 
 impl StreamSpec {
@@ -120,6 +146,13 @@ impl StreamSpec {
         }
         if !(1..=PARTITIONS_MAX).contains(&self.partitions) {
             return Err(SpecError::Partitions);
+        }
+        let too_long = |filter: &String| filter.len() > FILTER_BYTES_MAX;
+        if self.filters.len() > FILTERS_MAX || self.filters.iter().any(too_long) {
+            return Err(SpecError::Filters);
+        }
+        if self.retention_ms.is_some_and(|ms| ms < 0) {
+            return Err(SpecError::Retention);
         }
         for filter in &self.filters {
             if topic::check_filter(filter.as_bytes()).is_err() {

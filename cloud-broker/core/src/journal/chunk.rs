@@ -147,7 +147,7 @@ impl Journal {
             .log
             .parts
             .get(id.index())
-            .is_some_and(|part| !part.internal);
+            .is_some_and(|part| part.is_open());
         if !usable || open.records.is_empty() {
             return open.records.clear();
         }

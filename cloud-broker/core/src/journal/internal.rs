@@ -12,12 +12,13 @@ use super::undo::Undo;
 #[derive(Debug, Default)]
 pub(super) struct InternalBatch {
     pub(super) records: BatchBuilder,
-    kept: Vec<(Vec<u8>, Vec<u8>)>,
+    kept: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl Journal {
-    /// Writes a record of an internal stream with the rest of the chunk.
-    pub(super) fn keep(&mut self, stream: &str, key: &[u8], value: Vec<u8>) {
+    /// Writes a record of an internal stream with the rest of the chunk; without a value it
+    /// deletes the key.
+    pub(super) fn keep(&mut self, stream: &str, key: &[u8], value: Option<Vec<u8>>) {
         let stream = self
             .catalog
             .by_name(stream)
@@ -26,7 +27,7 @@ impl Journal {
         let batch = self.log.chunk.internal.entry(id).or_default();
         batch
             .records
-            .push(0, Some(key), Some(&value), std::iter::empty())
+            .push(0, Some(key), value.as_deref(), std::iter::empty())
             .expect("internal records are small, and chunks are written when they are full");
         batch.kept.push((key.to_vec(), value));
     }
@@ -41,18 +42,24 @@ impl Journal {
         }
     }
 
-    fn remember(&mut self, id: PartitionId, base_offset: i64, kept: Vec<(Vec<u8>, Vec<u8>)>) {
+    fn remember(
+        &mut self,
+        id: PartitionId,
+        base_offset: i64,
+        kept: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    ) {
         let part = &mut self.log.parts[id.index()];
         let timestamp = part.arrival.0;
         for ((key, value), offset) in kept.into_iter().zip(base_offset..) {
-            let before = part.records.insert(
-                key.clone(),
-                Kept {
-                    value,
-                    offset,
-                    timestamp,
-                },
-            );
+            let kept = value.map(|value| Kept {
+                value,
+                offset,
+                timestamp,
+            });
+            let before = match kept {
+                Some(kept) => part.records.insert(key.clone(), kept),
+                None => part.records.remove(&key),
+            };
             self.log.chunk.undo.push(Undo::Record { id, key, before });
         }
     }

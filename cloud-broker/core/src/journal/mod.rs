@@ -1,11 +1,12 @@
 //! The open chunk of the journal, and the state of all partitions behind it.
 //!
-//! Order of calls: [`Journal::begin`], then any number of [`Journal::append`], [`Journal::take`]
-//! and [`Journal::create_stream`] (each decides at once, on everything before it, also on what is
-//! in the same chunk), [`Journal::finish`], and when the shell knows how the write went,
-//! [`Journal::commit`] or [`Journal::fail`]. No answer may leave before that.
+//! Order of calls: [`Journal::begin`], then any number of [`Journal::append`], [`Journal::take`],
+//! [`Journal::create_stream`] and [`Journal::delete_stream`] (each decides at once, on everything
+//! before it, also on what is in the same chunk), [`Journal::finish`], and when the shell knows how
+//! the write went, [`Journal::commit`] or [`Journal::fail`]. No answer may leave before that.
 
 mod chunk;
+mod deletion;
 mod internal;
 mod listing;
 mod outcome;
@@ -110,7 +111,7 @@ impl Journal {
         if bytes.len() > BATCH_BYTES_MAX {
             return Err(AppendRefusal::TooLarge);
         }
-        let part = self.log.parts.get(id.index()).filter(|part| !part.internal);
+        let part = self.log.parts.get(id.index()).filter(|part| part.is_open());
         let part = part.ok_or(AppendRefusal::NoPartition)?;
         let log_start = part.start_offset;
         match part
@@ -176,7 +177,7 @@ impl Journal {
         self.add_parts();
         let stream = Arc::clone(self.catalog.by_id(&id).expect("it was inserted"));
         let record = CatalogRecord::new(&stream).encode();
-        self.keep(catalog::CATALOG, stream.spec.name.as_bytes(), record);
+        self.keep(catalog::CATALOG, stream.spec.name.as_bytes(), Some(record));
         stream
     }
 
@@ -211,7 +212,8 @@ impl Journal {
             self.log.chunk.is_empty(),
             "a snapshot lies between two chunks"
         );
-        let parts = self.log.parts.iter().filter(|part| part.shard == shard);
+        let alive = self.log.parts.iter().filter(|part| !part.gone);
+        let parts = alive.filter(|part| part.shard == shard);
         let mut partitions: Vec<_> = parts.map(Part::state).collect();
         partitions.sort_by_key(|state| (state.topic, state.partition));
         ShardState { shard, partitions }

@@ -28,7 +28,7 @@ pub struct Placed {
 /// Why a producer's batch is not appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendRefusal {
-    /// There is no such partition, or it is internal.
+    /// There is no such partition (any more), or it is internal.
     NoPartition,
     /// Not one whole batch as clients may send it, or with a lane's producer id.
     Invalid,
@@ -54,6 +54,8 @@ pub struct Draft {
 /// What a commit changed beside the log itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
+    /// Streams that were deleted, before the lanes below went on.
+    pub deleted: Vec<String>,
     /// Lanes that went on.
     pub lanes: Vec<LaneMoved>,
     /// Agents' newest status.

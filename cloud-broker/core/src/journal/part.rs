@@ -16,6 +16,8 @@ pub(super) struct Part {
     pub(super) shard: u32,
     /// Only the broker itself writes here.
     pub(super) internal: bool,
+    /// Its stream was deleted; its place in the table is never given again.
+    pub(super) gone: bool,
     pub(super) start_offset: i64,
     pub(super) next_offset: i64,
     pub(super) arrival: Millis,
@@ -47,6 +49,19 @@ impl Part {
             internal,
             ..Self::default()
         }
+    }
+
+    /// What is left in the place of a partition whose stream was deleted.
+    pub(super) fn gone() -> Self {
+        Self {
+            gone: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether clients' records are taken.
+    pub(super) fn is_open(&self) -> bool {
+        !self.internal && !self.gone
     }
 
     /// Arrival times never go back within a partition.

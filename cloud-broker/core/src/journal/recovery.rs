@@ -5,6 +5,7 @@
 //! records of the internal batches that it asked for, and [`Recovery::finish`].
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use headwater_wire::time::Millis;
@@ -175,7 +176,7 @@ impl Recovery {
         settings: Settings,
     ) -> Result<Recovered, RecoveryError> {
         let catalog = Arc::new(self.catalog(declared)?);
-        let bindings = self.bindings()?;
+        let bindings = self.bindings(&catalog)?;
         let chunk = Chunk {
             number: 1,
             ..Chunk::default()
@@ -221,21 +222,27 @@ impl Recovery {
         Ok(catalog)
     }
 
-    fn bindings(&self) -> Result<Bindings, RecoveryError> {
+    /// Those of streams that were deleted are forgotten, and with the next snapshot their records.
+    fn bindings(&mut self, catalog: &Catalog) -> Result<Bindings, RecoveryError> {
         let mut bindings = Bindings::default();
-        for (key, kept) in self.records_of(catalog::LANES) {
-            bindings.handle_record(key, &kept.value)?;
+        let lives = |id: &StreamId| catalog.by_id(id).is_some();
+        let mut wrong = Ok(());
+        for (_, found) in self.parts.range_mut(partitions_of(catalog::LANES)) {
+            found.part.records.retain(|key, kept| {
+                let handled = bindings.handle_record(key, &kept.value, lives);
+                handled.unwrap_or_else(|error| {
+                    wrong = Err(error);
+                    true
+                })
+            });
         }
+        wrong?;
         Ok(bindings)
     }
 
     fn records_of(&self, stream: &str) -> impl Iterator<Item = (&Vec<u8>, &Kept)> {
-        let id = internal_streams()
-            .into_iter()
-            .find(|(_, spec)| spec.name == stream);
-        let id = id.map(|(id, _)| id).unwrap_or_default();
         self.parts
-            .range((id, 0)..=(id, u32::MAX))
+            .range(partitions_of(stream))
             .flat_map(|(_, found)| &found.part.records)
     }
 
@@ -273,6 +280,15 @@ impl Recovery {
         index.skip_to(part.next_offset);
         index
     }
+}
+
+/// The partitions of an internal stream.
+fn partitions_of(stream: &str) -> RangeInclusive<(StreamId, u32)> {
+    let id = internal_streams()
+        .into_iter()
+        .find(|(_, spec)| spec.name == stream);
+    let id = id.map(|(id, _)| id).unwrap_or_default();
+    (id, 0)..=(id, u32::MAX)
 }
 
 /// What an entry says about its producer or lane.

@@ -101,7 +101,10 @@ impl Journal {
         self.check_lane_count(&resume.name, &target)?;
         // What a connection may hold covers all lanes of its device, each in two generations.
         let most = 2 * self.lanes_per_device;
-        if !self.holders.open(target.id, resume.connection, most) {
+        if !self
+            .holders
+            .open(target.id, resume.connection, target.stream.id, most)
+        {
             return Err(Refusal::TooManyLanes);
         }
         let highest = self.highest_generation(&resume.name, &target);
@@ -148,7 +151,7 @@ impl Journal {
         if json.len() > STATUS_BYTES_MAX {
             return Err(Refusal::Corrupt);
         }
-        self.keep(DEVICES, device.as_bytes(), json.to_vec());
+        self.keep(DEVICES, device.as_bytes(), Some(json.to_vec()));
         let arrival = self.log.chunk.now;
         self.log.chunk.changes.statuses.push(StatusKept {
             device,
@@ -225,7 +228,7 @@ impl Journal {
         self.keep(
             LANES,
             format!("{device}/{stream}").as_bytes(),
-            binding.encode(),
+            Some(binding.encode()),
         );
         let before = self.bindings.put(device, stream, Some(binding));
         let (device, stream) = (device.clone(), stream.clone());

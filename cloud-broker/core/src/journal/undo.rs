@@ -9,7 +9,7 @@ use crate::producers::Producer;
 use crate::{Catalog, PartitionId};
 
 use super::Journal;
-use super::part::Kept;
+use super::part::{Kept, Part};
 
 /// One change, as it was before. Undone in the reverse order.
 #[derive(Debug)]
@@ -40,6 +40,10 @@ pub(super) enum Undo {
         before: Option<Kept>,
     },
     Catalog(Arc<Catalog>),
+    Gone {
+        id: PartitionId,
+        before: Box<Part>,
+    },
 }
 
 impl Journal {
@@ -83,6 +87,7 @@ impl Journal {
                 self.log.parts.truncate(before.partitions());
                 self.catalog = before;
             }
+            Undo::Gone { id, before } => self.log.parts[id.index()] = *before,
         }
     }
 }

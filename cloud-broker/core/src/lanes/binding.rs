@@ -107,6 +107,12 @@ impl Bindings {
         (binding.topic_id == *topic_id).then_some(binding)
     }
 
+    /// The devices that have a binding for this very stream, which is called `name`.
+    pub fn devices_of(&self, name: &str, topic_id: &StreamId) -> impl Iterator<Item = &str> {
+        let devices = self.by_device.keys().map(String::as_str);
+        devices.filter(move |device| self.find(device, name, topic_id).is_some())
+    }
+
     /// Number of lanes that a device has in all streams.
     #[must_use]
     pub fn lanes_of(&self, device: &str) -> usize {
@@ -136,15 +142,25 @@ impl Bindings {
         before
     }
 
-    /// Takes a record of `__lanes` in, as it is read back.
+    /// Takes a record of `__lanes` in, as it is read back, if `lives` says so of its stream; gives
+    /// whether it did.
     ///
     /// # Errors
     /// [`BindError`] if it is not a binding's record.
-    pub fn handle_record(&mut self, key: &[u8], value: &[u8]) -> Result<(), BindError> {
+    pub fn handle_record(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        lives: impl FnOnce(&StreamId) -> bool,
+    ) -> Result<bool, BindError> {
         let key = std::str::from_utf8(key).map_err(|_| BindError::Key)?;
         let (device, stream) = key.split_once('/').ok_or(BindError::Key)?;
-        self.put(device, stream, Some(Binding::decode(value)?));
-        Ok(())
+        let binding = Binding::decode(value)?;
+        let lives = lives(&binding.topic_id);
+        if lives {
+            self.put(device, stream, Some(binding));
+        }
+        Ok(lives)
     }
 
     /// Device, stream and binding, in the order of their names.
@@ -186,8 +202,10 @@ mod tests {
         );
         let mut bindings = Bindings::default();
         bindings
-            .handle_record(b"gw-1/events", text.as_bytes())
+            .handle_record(b"gw-1/events", text.as_bytes(), |id| *id == [7; 16])
             .unwrap();
+        let of_a_deleted = bindings.handle_record(b"gw-2/events", text.as_bytes(), |_| false);
+        assert_eq!(of_a_deleted.ok(), Some(false));
         assert_eq!(bindings.find("gw-1", "events", &[7; 16]), Some(&binding));
         assert_eq!(bindings.find("gw-1", "events", &[8; 16]), None);
         assert_eq!(
@@ -204,20 +222,20 @@ mod tests {
     fn what_is_no_binding_is_refused() {
         let mut bindings = Bindings::default();
         assert!(matches!(
-            bindings.handle_record(b"gw-1", b"{}"),
+            bindings.handle_record(b"gw-1", b"{}", |_| true),
             Err(BindError::Key)
         ));
         assert!(matches!(
-            bindings.handle_record(b"\xff/x", b"{}"),
+            bindings.handle_record(b"\xff/x", b"{}", |_| true),
             Err(BindError::Key)
         ));
         assert!(matches!(
-            bindings.handle_record(b"a/b", b"{}"),
+            bindings.handle_record(b"a/b", b"{}", |_| true),
             Err(BindError::Json(_))
         ));
         let no_id = br#"{"topic_id":"x","partition":0,"lanes":{}}"#;
         assert!(matches!(
-            bindings.handle_record(b"a/b", no_id),
+            bindings.handle_record(b"a/b", no_id, |_| true),
             Err(BindError::TopicId)
         ));
     }

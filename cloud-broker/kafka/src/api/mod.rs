@@ -9,6 +9,9 @@ use crate::shape::Field;
 use crate::{ErrorCode, Header};
 
 pub mod api_versions;
+pub mod config;
+pub mod create_topics;
+pub mod delete_topics;
 pub mod fetch;
 pub mod init_producer_id;
 pub mod list_offsets;
@@ -46,6 +49,8 @@ pub static APIS: &[Api] = &[
     list_offsets::API,
     metadata::API,
     api_versions::API,
+    create_topics::API,
+    delete_topics::API,
     init_producer_id::API,
 ];
 
@@ -78,6 +83,10 @@ pub enum Request {
     Metadata(metadata::Request),
     /// What we speak.
     ApiVersions(api_versions::Request),
+    /// Make topics.
+    CreateTopics(create_topics::Request),
+    /// Delete topics.
+    DeleteTopics(delete_topics::Request),
     /// An id for an idempotent producer.
     InitProducerId(init_producer_id::Request),
 }
@@ -95,6 +104,10 @@ pub enum Response {
     Metadata(metadata::Response),
     /// To [`Request::ApiVersions`].
     ApiVersions(api_versions::Response),
+    /// To [`Request::CreateTopics`].
+    CreateTopics(create_topics::Response),
+    /// To [`Request::DeleteTopics`].
+    DeleteTopics(delete_topics::Response),
     /// To [`Request::InitProducerId`].
     InitProducerId(init_producer_id::Response),
 }
@@ -166,6 +179,8 @@ pub fn encode(header: &Header, response: &Response) -> Result<Encoded, EncodeErr
         Response::ListOffsets(answer) => answer.encode(header, flexible(&list_offsets::API)),
         Response::Metadata(answer) => answer.encode(header, flexible(&metadata::API)),
         Response::ApiVersions(answer) => answer.encode(header, flexible(&api_versions::API)),
+        Response::CreateTopics(answer) => answer.encode(header, flexible(&create_topics::API)),
+        Response::DeleteTopics(answer) => answer.encode(header, flexible(&delete_topics::API)),
         Response::InitProducerId(answer) => answer.encode(header, flexible(&init_producer_id::API)),
     }
 }

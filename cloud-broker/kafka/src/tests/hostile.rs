@@ -52,6 +52,15 @@ fn elements(incoming: &Incoming) -> usize {
             request.topics.iter().map(|t| 1 + t.partitions.len()).sum()
         }
         Request::Metadata(request) => request.topics.as_ref().map_or(0, Vec::len),
+        Request::CreateTopics(request) => {
+            let topics = request.topics.iter();
+            let places = |t: &crate::create_topics::Topic| {
+                let places = t.assignments.iter().map(|place| 1 + place.brokers.len());
+                1 + t.configs.len() + places.sum::<usize>()
+            };
+            topics.map(places).sum()
+        }
+        Request::DeleteTopics(request) => request.topics.len(),
         Request::ApiVersions(_) | Request::InitProducerId(_) => 0,
     }
 }

@@ -1,5 +1,7 @@
 //! Requests as the crate's client side writes them are understood, in every version served.
 
+mod topics;
+
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{
     FetchPartition, FetchTopic, ForgottenTopic, ReplicaState,
@@ -36,6 +38,8 @@ fn of_version(key: i16, version: i16) -> BoxedStrategy<Bytes> {
         2 => list_offsets(version).boxed(),
         3 => metadata(version).boxed(),
         18 => api_versions(version).boxed(),
+        19 => topics::create(version).boxed(),
+        20 => topics::delete(version).boxed(),
         22 => init_producer_id(version).boxed(),
         _ => panic!("API {key} has no strategy here"),
     }

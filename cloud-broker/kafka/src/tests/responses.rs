@@ -1,5 +1,7 @@
 //! Any answer can be written in any version served, and the crate's client side reads it back.
 
+mod topics;
+
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsResponse, FetchResponse, InitProducerIdResponse, ListOffsetsResponse,

@@ -2,6 +2,7 @@
 
 mod basics;
 mod damage;
+mod deletion;
 mod power;
 mod restart;
 mod trouble;

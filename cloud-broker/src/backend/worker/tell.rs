@@ -8,9 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Station, Worker};
 use crate::backend::shared::Job;
-use crate::backend::{AppendError, Appended, CreateError, Unavailable};
+use crate::backend::{AppendError, Appended, CreateError, DeleteError, Unavailable};
 
-type CreateReply = oneshot::Sender<Result<Arc<Stream>, CreateError>>;
+pub(super) type CreateReply = oneshot::Sender<Result<Arc<Stream>, CreateError>>;
+pub(super) type DeleteReply = oneshot::Sender<Result<(), DeleteError>>;
 type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
 
 /// What is told once the open chunk is durable.
@@ -23,7 +24,8 @@ pub(super) enum Told {
     },
     Refused(AppendReply, AppendError),
     Created(CreateReply, StreamId),
-    Exists(CreateReply),
+    NotCreated(CreateReply, CreateError),
+    Deleted(DeleteReply, Result<(), DeleteError>),
     Covered(usize),
 }
 
@@ -38,7 +40,8 @@ impl Worker {
                     let stream = self.shared.catalog.load().by_id(&id).cloned();
                     give(reply, stream.ok_or_else(|| Unavailable::Failed.into()));
                 }
-                Told::Exists(reply) => give(reply, Err(CreateError::Exists)),
+                Told::NotCreated(reply, error) => give(reply, Err(error)),
+                Told::Deleted(reply, answer) => give(reply, answer),
                 Told::Covered(at) => {
                     let Station {
                         inbox,
@@ -65,9 +68,10 @@ impl Worker {
                 Told::Appended { reply, .. } | Told::Refused(reply, _) => {
                     give(reply, Err(trouble.into()));
                 }
-                Told::Created(reply, _) | Told::Exists(reply) => {
+                Told::Created(reply, _) | Told::NotCreated(reply, _) => {
                     give(reply, Err(trouble.into()));
                 }
+                Told::Deleted(reply, _) => give(reply, Err(trouble.into())),
                 Told::Covered(_) => {}
             }
         }
@@ -117,5 +121,6 @@ fn refuse(job: Job, trouble: Unavailable) {
     match job {
         Job::Append { reply, .. } => give(reply, Err(trouble.into())),
         Job::Create { reply, .. } => give(reply, Err(trouble.into())),
+        Job::Delete { reply, .. } => give(reply, Err(trouble.into())),
     }
 }

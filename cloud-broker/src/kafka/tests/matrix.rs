@@ -1,11 +1,14 @@
 //! Every API in every version that is announced: asked, answered, understood, and right.
 
 use headwater_kafka::APIS;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiVersionsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -27,6 +30,8 @@ async fn every_version_of_every_api_is_served() {
                 2 => list_offsets(&mut client, version).await,
                 3 => metadata(&mut client, version, id).await,
                 18 => api_versions(&mut client, version).await,
+                19 => create_topics(&mut client, version).await,
+                20 => delete_topics(&mut client, version).await,
                 22 => init_producer_id(&mut client, version).await,
                 key => panic!("API {key} is not in the matrix"),
             }
@@ -126,6 +131,42 @@ async fn api_versions(client: &mut Client, version: i16) {
         (0, APIS.len()),
         "v{version}"
     );
+}
+
+fn name_of(version: i16) -> StrBytes {
+    StrBytes::from_string(format!("made-{version}"))
+}
+
+async fn create_topics(client: &mut Client, version: i16) {
+    let topic = CreatableTopic::default()
+        .with_name(name_of(version).into())
+        .with_num_partitions(2)
+        .with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]);
+    for error in [0, 36] {
+        let answer = client.call(version, &request).await;
+        let made = &answer.topics[0];
+        assert_eq!(made.error_code, error, "v{version}");
+        assert_eq!(made.error_message.is_some(), error != 0, "v{version}");
+        let has_id = version >= 7 && error == 0;
+        assert_eq!(!made.topic_id.is_nil(), has_id, "v{version}");
+    }
+}
+
+/// Of what was made in the same version, or in the next: there is no creation in version 1.
+async fn delete_topics(client: &mut Client, version: i16) {
+    let name = name_of(version + 1);
+    let request = match version {
+        6.. => {
+            let topic = DeleteTopicState::default().with_name(Some(name.into()));
+            DeleteTopicsRequest::default().with_topics(vec![topic])
+        }
+        _ => DeleteTopicsRequest::default().with_topic_names(vec![name.into()]),
+    };
+    for error in [0, 3] {
+        let answer = client.call(version, &request).await;
+        assert_eq!(answer.responses[0].error_code, error, "v{version}");
+    }
 }
 
 async fn init_producer_id(client: &mut Client, version: i16) {

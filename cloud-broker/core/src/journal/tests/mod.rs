@@ -2,6 +2,7 @@ use bytes::Bytes;
 use headwater_wire::batch::{BatchBuilder, Codec, Producer, records};
 use headwater_wire::uplink::{LostRange, Position, producer_id};
 
+mod deletion;
 mod lanes;
 
 use super::*;
