@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -52,6 +52,40 @@ impl Process {
         match ready.recv_timeout(GIVE_UP) {
             Ok(line) => process.listeners = parse_ready(&line)?,
             Err(_) => return Err(process.into_log()),
+        }
+        Ok(process)
+    }
+
+    /// Starts a program that says nothing when it is ready: waits until `address`, which is then
+    /// its listener `name`, takes a connection.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn listening(
+        mut command: Command,
+        name: &str,
+        address: SocketAddr,
+    ) -> Result<Self, String> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
+        let stderr = child.stderr.take().ok_or("No stderr")?;
+        let log = Arc::new(Mutex::new(String::new()));
+        drop(read_log(BufReader::new(stderr), Arc::clone(&log)));
+        let mut process = Self {
+            child,
+            listeners: BTreeMap::from([(name.to_owned(), address)]),
+            log,
+        };
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            let ended = process.child.try_wait().map_err(|e| e.to_string())?;
+            if ended.is_some() || begun.elapsed() > GIVE_UP {
+                return Err(process.into_log());
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
         Ok(process)
     }
@@ -127,8 +161,18 @@ impl Process {
     /// Peak resident memory so far, in bytes.
     #[must_use]
     pub fn peak_memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes("VmHWM:")
+    }
+
+    /// Resident memory now, in bytes.
+    #[must_use]
+    pub fn resident_bytes(&self) -> Option<u64> {
+        self.memory_bytes("VmRSS:")
+    }
+
+    fn memory_bytes(&self, field: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+        let line = status.lines().find(|l| l.starts_with(field))?;
         line.split_whitespace()
             .nth(1)?
             .parse::<u64>()

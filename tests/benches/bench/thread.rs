@@ -1,34 +1,16 @@
-//! What the thread from sensor to consumer costs on this machine: every figure with its sync.
-//! `cargo run --release -p headwater-tests --bin bench`
+//! What the thread from sensor to consumer costs.
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use clap::Parser;
 use headwater_tests::broker::Broker;
 use headwater_tests::load::Load;
 use headwater_tests::process::Process;
 use headwater_tests::{consume, offline, process};
 
+use crate::figures::{figure, machine, millis, per, rate, ratio, say};
+
 /// Prints the figures of README.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// Events of each measurement
-    #[arg(long, default_value_t = 1_000_000)]
-    events: usize,
-}
-
-fn main() -> ExitCode {
-    match measure(Arguments::parse().events) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("failed: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn measure(events: usize) -> Result<(), String> {
+pub(crate) fn measure(events: usize) -> Result<(), String> {
     say(&format!(
         "{events} events of 200 +- 20 bytes; machine: {}",
         machine()
@@ -98,47 +80,4 @@ fn fetch(broker: &Process) -> Result<(), String> {
     figure("MB/s of keys and values", rate(bytes, elapsed) / 1e6);
     figure("broker CPU us/record", per(cpu, records.len()));
     Ok(())
-}
-
-fn machine() -> String {
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or("unknown");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!(
-        "{cores} x {}, {}",
-        model.trim_start_matches([' ', '\t', ':']),
-        std::env::consts::OS
-    )
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people to read")]
-fn rate(count: usize, elapsed: Duration) -> f64 {
-    count as f64 / elapsed.as_secs_f64().max(1e-9)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people to read")]
-fn per(cpu: Duration, count: usize) -> f64 {
-    cpu.as_secs_f64() * 1e6 / count.max(1) as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people to read")]
-fn ratio(a: u64, b: u64) -> f64 {
-    a as f64 / b.max(1) as f64
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-fn figure(name: &str, value: f64) {
-    let digits = if value >= 1_000.0 { 0 } else { 2 };
-    say(&format!("  {name:<34} {value:>12.digits$}"));
-}
-
-#[expect(clippy::print_stdout, reason = "a command's result")]
-fn say(line: &str) {
-    println!("{line}");
 }

@@ -1,0 +1,42 @@
+//! What headwater costs on this machine, alone and beside what people use today: every figure of
+//! ours with its sync. `cargo run --release -p headwater-tests --bin bench [-- COMMAND]`
+
+mod figures;
+mod peers_mqtt;
+mod thread;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use figures::say;
+
+/// Prints the figures of README, or compares with others.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Events of each measurement of the thread from sensor to consumer
+    #[arg(long, default_value_t = 1_000_000)]
+    events: usize,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Beside mosquitto and rumqttd in memory, one client program for all
+    PeersMqtt(peers_mqtt::Arguments),
+}
+
+fn main() -> ExitCode {
+    let Arguments { events, what } = Arguments::parse();
+    let result = match what {
+        None => thread::measure(events),
+        Some(What::PeersMqtt(arguments)) => peers_mqtt::measure(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
