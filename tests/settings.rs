@@ -59,12 +59,6 @@ fn keys_whose_feature_is_not_there_are_refused_away_from_their_default() {
         2,
         "auth.acl is not supported yet",
     );
-    refuses(
-        "agent",
-        "data_dir = \"FOLDER/a\"\n[log]\noverflow = \"drop-oldest\"\n",
-        2,
-        "log.overflow is not supported yet",
-    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{Config, DATA_DIR_DEFAULT};
+use crate::config::{Config, DATA_DIR_DEFAULT, Overflow};
 use crate::device::{DeviceError, Names};
 use crate::http::Http;
 use crate::log::{LaneStatus, Log, LogOptions, OpenError};
@@ -209,6 +209,7 @@ async fn open_log(config: &Config, device: String) -> Result<(Log, PathBuf), Run
     let dir = data_dir(config.data_dir.as_deref());
     let mut options = LogOptions::new(&dir, device);
     options.max_bytes = config.log.max_bytes.0;
+    options.drop_oldest = config.log.overflow == Overflow::DropOldest;
     options.commit_interval = config.log.commit_interval.duration();
     options.batch_bytes = usize::try_from(config.log.batch_bytes).unwrap_or(usize::MAX);
     options.batch_age = config.log.batch_age.duration();

@@ -50,6 +50,13 @@ pub fn given_up(segments: &[Segment], bytes: u64) -> usize {
     count
 }
 
+/// Of what has a time, or none that is known, the one that goes first when nothing else can: the
+/// oldest, and before all others what cannot say how old it is.
+pub fn oldest<T>(candidates: impl IntoIterator<Item = (T, Option<i64>)>) -> Option<T> {
+    let first = candidates.into_iter().min_by_key(|(_, time_ms)| *time_ms);
+    first.map(|(candidate, _)| candidate)
+}
+
 /// What a log may allocate, and what a held lane may take of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -118,6 +125,13 @@ mod tests {
         assert_eq!(given_up(&all, 1), 1);
         assert_eq!(given_up(&all, 11), 2);
         assert_eq!(given_up(&all, 1_000), 2, "what is not acknowledged stays");
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_before_it_what_has_no_time() {
+        assert_eq!(oldest([('a', Some(5)), ('b', Some(3))]), Some('b'));
+        assert_eq!(oldest([('a', Some(5)), ('b', None)]), Some('b'));
+        assert_eq!(oldest::<char>([]), None);
     }
 
     #[test]

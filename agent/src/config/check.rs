@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use headwater_settings::{Bytes, Places, SettingsError, Span};
 
-use super::{
-    Config, LogSettings, OnMissingStream, Overflow, Scheme, SourceSettings, UplinkSettings,
-};
+use super::{Config, LogSettings, OnMissingStream, Scheme, SourceSettings, UplinkSettings};
 use crate::device::is_device_name;
 use crate::sources::template::Template;
 use crate::uplink::{INFLIGHT_BYTES_MAX, INFLIGHT_MAX};
@@ -74,7 +72,6 @@ impl LogSettings {
         if self.max_bytes < Bytes(LOG_BYTES_MIN) {
             return Err(places.error("log.max_bytes", "must be at least 16MiB"));
         }
-        places.only_default("log.overflow", &self.overflow, &Overflow::Reject)?;
         if !BATCH_BYTES.contains(&self.batch_bytes) {
             return Err(places.error("log.batch_bytes", "must be between 1000 and 200000"));
         }

@@ -76,10 +76,6 @@ fn mistakes_are_named_with_their_line() {
             "agent.toml:2: uplink.keep_alive must be between",
         ),
         (
-            "[log]\noverflow = \"drop-oldest\"",
-            "agent.toml:2: log.overflow is not supported yet",
-        ),
-        (
             "[uplink]\non_missing_stream = \"drop\"",
             "agent.toml:2: uplink.on_missing_stream is not",
         ),

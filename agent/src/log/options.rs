@@ -18,6 +18,9 @@ pub struct LogOptions {
     pub device: String,
     /// What the directory may allocate on its file system, bytes.
     pub max_bytes: u64,
+    /// Whether the oldest events are given up when `max_bytes` is reached; otherwise new ones are
+    /// refused.
+    pub drop_oldest: bool,
     /// Wait this long for more appends before each sync; zero syncs as soon as the disk is free.
     pub commit_interval: Duration,
     /// A batch is closed at this size, compressed.
@@ -41,6 +44,7 @@ impl LogOptions {
             dir: dir.into(),
             device: device.into(),
             max_bytes: 1 << 30,
+            drop_oldest: false,
             commit_interval: Duration::ZERO,
             batch_bytes: 64_000,
             batch_age: Duration::from_secs(1),

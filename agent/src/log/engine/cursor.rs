@@ -68,9 +68,9 @@ impl Engine {
         self.cursors.check_room(&step.source)?;
         let bytes = step.bytes();
         let reserved: u64 = self.lanes.values().map(Lane::reserved_bytes).sum();
-        self.make_room(reserved + bytes as u64 + 2 * COMMIT_OVERHEAD_BYTES);
+        self.make_room(reserved + 2 * bytes as u64 + 3 * COMMIT_OVERHEAD_BYTES);
         for (lane, _) in step.lanes() {
-            self.admit(&lane, bytes as u64)?;
+            self.admit_or_evict(&lane, bytes as u64)?;
         }
         let stored = self.store_in_frame(now, step, bytes);
         let failure = |error: &AppendError| match error {

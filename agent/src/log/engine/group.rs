@@ -53,18 +53,58 @@ impl Engine {
     pub(in crate::log) fn run_then(
         &mut self,
         appends: Vec<Pending>,
-        before_answers: impl FnOnce(&mut Self),
+        mut before_answers: impl FnMut(&mut Self),
     ) {
         let now = self.now();
         self.make_room_for(&appends);
-        let mut taken = Vec::with_capacity(appends.len());
-        for append in appends {
-            let Pending {
-                lane,
-                events,
-                answer,
-            } = append;
-            match self.take(now, &lane, &events) {
+        let mut appends = appends.into_iter().peekable();
+        loop {
+            let (taken, full) = self.take_some(now, &mut appends);
+            self.close_by_age(now);
+            let stored = self.store(now);
+            self.note(now, &stored);
+            before_answers(self);
+            self.answer(taken, &stored);
+            if matches!(&stored, Err(error) if error.kind() == io::ErrorKind::StorageFull) {
+                // The disk is smaller than `max_bytes`, or others fill it: the next try has more
+                // room.
+                let _ = self.give_up_oldest() || (self.options.drop_oldest && self.evict(None));
+            }
+            let Some(append) = appends.peek() else {
+                break;
+            };
+            let lane = append.lane.clone();
+            let own = matches!(full, Some(AppendError::Held { .. })).then_some(&lane);
+            if !self.evict(own)
+                && let (Some(append), Some(error)) = (appends.next(), full)
+            {
+                // Nobody may be waiting any more; that changes nothing.
+                drop(append.answer.send(Err(error)));
+            }
+        }
+        self.trim(now);
+    }
+
+    /// Takes appends until one finds no room that eviction could make; gives why it did not.
+    fn take_some(
+        &mut self,
+        now: Millis,
+        appends: &mut std::iter::Peekable<std::vec::IntoIter<Pending>>,
+    ) -> (Vec<Taken>, Option<AppendError>) {
+        let mut taken = Vec::new();
+        while let Some(append) = appends.peek() {
+            let outcome = self.take(now, &append.lane, &append.events);
+            let is_full = matches!(
+                &outcome,
+                Err(AppendError::Full { .. } | AppendError::Held { .. })
+            );
+            if is_full && self.options.drop_oldest {
+                return (taken, outcome.err());
+            }
+            let Some(Pending { lane, answer, .. }) = appends.next() else {
+                break;
+            };
+            match outcome {
                 Ok(end) if cfg!(hw_fault = "ack_before_sync") => {
                     let _ = (end, answer.send(Ok(())));
                 }
@@ -73,23 +113,14 @@ impl Engine {
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
-        self.close_by_age(now);
-        let stored = self.store(now);
-        self.note(now, &stored);
-        before_answers(self);
-        self.answer(taken, &stored);
-        if matches!(&stored, Err(error) if error.kind() == io::ErrorKind::StorageFull) {
-            // The disk is smaller than `max_bytes`, or others fill it: the next try has more room.
-            self.give_up_oldest();
-        }
-        self.trim(now);
+        (taken, None)
     }
 
     /// Gives up acknowledged segments if `appends` would not fit beside them.
     fn make_room_for(&mut self, appends: &[Pending]) {
         let bytes: usize = appends.iter().map(Pending::bytes).sum();
         let reserved: u64 = self.lanes.values().map(Lane::reserved_bytes).sum();
-        self.make_room(reserved + bytes as u64 + 2 * COMMIT_OVERHEAD_BYTES);
+        self.make_room(reserved + 2 * bytes as u64 + 3 * COMMIT_OVERHEAD_BYTES);
     }
 
     /// Takes one append into the open batch of its lane, whole or not at all.
@@ -135,7 +166,8 @@ impl Engine {
         }
         let reserved: u64 = self.lanes.values().map(Lane::reserved_bytes).sum();
         let budget = self.budget();
-        if !budget.has_room(reserved + bytes + COMMIT_OVERHEAD_BYTES) {
+        // What does not compress may take twice its bytes, in pages of a power of two.
+        if !budget.has_room(reserved + 2 * bytes + 2 * COMMIT_OVERHEAD_BYTES) {
             let (used, max_bytes) = (budget.used + reserved, budget.max_bytes);
             return Err(AppendError::Full { used, max_bytes });
         }

@@ -10,7 +10,10 @@ use headwater_wire::uplink::{Position, producer_id};
 
 use crate::log::segments::Segments;
 use crate::log::space::{COMMIT_OVERHEAD_BYTES, value_bytes};
-use crate::log::tail::{LaneRecord, REMEMBERED_MAX, Section, crc_of};
+use crate::log::tail::{LaneRecord, REMEMBERED_ALL_MAX, REMEMBERED_MAX, Section, crc_of};
+
+/// Declared losses that a lane keeps once they are acknowledged.
+const LOSSES_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(in crate::log) struct Lane {
@@ -24,6 +27,8 @@ pub(in crate::log) struct Lane {
     pub(super) losses: Vec<Entry>,
     pub(super) acked: Position,
     pub(super) held: Option<String>,
+    /// Everything sealed below was handed out by this process, or was acknowledged.
+    pub(super) read_to: Position,
     /// Everything below is durable; from here on events wait for the present commit.
     pub(super) durable: Position,
     /// Closed for the present commit, to lie in a segment.
@@ -76,6 +81,7 @@ impl Lane {
             losses: Vec::new(),
             acked: first,
             held: None,
+            read_to: first,
             durable: first,
             full: Vec::new(),
             fresh_small: Vec::new(),
@@ -95,7 +101,8 @@ impl Lane {
     pub(super) fn oldest(&self) -> Position {
         let small = self.small.front().map(|entry| entry.batch.first);
         let loss = self.losses.first().map(|entry| entry.batch.first);
-        let first = [self.segments.first(), small, loss]
+        let given_up = self.record.given_up.first().map(|loss| loss.range.from);
+        let first = [self.segments.first(), small, loss, given_up]
             .into_iter()
             .flatten()
             .min();
@@ -183,6 +190,7 @@ impl Lane {
     fn state_section(&self) -> Section {
         let record = LaneRecord {
             open_first: self.batcher.first(),
+            acked: self.acked,
             ..self.record.clone()
         };
         Section::State(self.name.clone(), record)
@@ -219,12 +227,21 @@ impl Lane {
     /// Remembers an entry that is about to go: the broker may name it.
     pub(super) fn remember(&mut self, batch: &SealedBatch) {
         let entry = (batch.next, crc_of(&batch.bytes));
-        if self.record.remembered.contains(&entry) {
+        let remembered = &mut self.record.remembered;
+        if remembered.contains(&entry) {
             return;
         }
-        self.record.remembered.push(entry);
-        let excess = self.record.remembered.len().saturating_sub(REMEMBERED_MAX);
-        self.record.remembered.drain(..excess);
+        remembered.push(entry);
+        // Of what is acknowledged only the last can be named, unless the broker goes back.
+        let acked = self.acked;
+        let is_old = |(end, _): &(Position, u32)| *end <= acked;
+        while remembered.iter().filter(|entry| is_old(entry)).count() > REMEMBERED_MAX {
+            let lowest = remembered.iter().map(|(end, _)| *end).min();
+            let lowest = remembered.iter().position(|(end, _)| Some(*end) == lowest);
+            lowest.map(|at| remembered.remove(at));
+        }
+        let excess = remembered.len().saturating_sub(REMEMBERED_ALL_MAX);
+        remembered.drain(..excess);
         self.is_dirty = true;
     }
 
@@ -240,11 +257,24 @@ impl Lane {
         self.record.trimmed = self.record.trimmed.min(batch.first);
         self.is_dirty = true;
         self.losses.insert(at, Entry::new(batch));
+        self.limit_losses();
+    }
+
+    /// Lets go of acknowledged losses before their grace period is over, if there are very many.
+    fn limit_losses(&mut self) {
+        while self.losses.len() > LOSSES_MAX
+            && let Some(at) = self.losses.iter().position(|loss| loss.acked_at.is_some())
+        {
+            let batch = self.losses.remove(at).batch;
+            self.remember(&batch);
+        }
     }
 
     /// Everything below is with the broker, as it says now.
     pub(super) fn acknowledge(&mut self, now: Millis, up_to: Position) {
         self.acked = up_to;
+        self.read_to = self.read_to.max(up_to);
+        self.cut_given_up(up_to);
         self.segments.acknowledge(now, up_to, self.segments_end());
         for entry in self.small.iter_mut().chain(&mut self.losses) {
             let is_acked = entry.batch.next <= up_to;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use headwater_agent_core::handshake::ResumeAnswer;
 use headwater_agent_core::lane::{LaneName, SealedBatch};
 use headwater_agent_core::loss::Loss;
 use headwater_wire::batch::{Header, payload, records};
@@ -11,6 +12,7 @@ use super::lane::Entry;
 use super::uplink::no_lane;
 use super::{Engine, Lane, shared};
 use crate::log::error::ReadError;
+use crate::log::tail::crc_of;
 
 /// Of a loss, what is only sometimes known.
 pub(super) const UNKNOWN: Loss = Loss {
@@ -66,14 +68,16 @@ impl Engine {
         let batch = loss
             .batch(device, name, lane.record.generation, wall_ms)
             .map_err(|error| ReadError::Io(shared(io::Error::other(error))))?;
-        let before = lane.losses.clone();
+        let before = (lane.losses.clone(), lane.record.clone());
         lane.put_loss(batch.clone());
+        lane.take_given_up(loss.range);
+        lane.record.sent = lane.record.sent.max(batch.next);
         lane.fresh_losses.push(batch.clone());
         let stored = self.store_frame(now);
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
         lane.fresh_losses.clear();
         if let Err(error) = stored {
-            lane.losses = before;
+            (lane.losses, lane.record) = before;
             return Err(ReadError::Io(error));
         }
         self.changed = true;
@@ -95,6 +99,30 @@ impl Lane {
             reason: LossText::of(&batch.bytes)?.reason()?,
             ..UNKNOWN
         })
+    }
+
+    /// The broker's last entry is the batch in whose place a loss was declared: it arrived after
+    /// all.
+    pub(super) fn drop_unneeded_loss(&mut self, answer: &ResumeAnswer) {
+        let is_other = |entry: &Entry| {
+            !entry.is_counted
+                && entry.batch.next == answer.next
+                && answer
+                    .crc
+                    .is_some_and(|crc| crc != crc_of(&entry.batch.bytes))
+        };
+        self.losses.retain(|entry| !is_other(entry));
+    }
+
+    /// What the journal says was declared, without what was let go.
+    pub(super) fn recover_losses(&mut self, losses: Vec<SealedBatch>) {
+        let (trimmed, acked) = (self.record.trimmed, self.record.acked);
+        for batch in losses.into_iter().filter(|batch| batch.next > trimmed) {
+            self.put_loss(batch);
+        }
+        for loss in &mut self.losses {
+            loss.is_counted = loss.batch.next <= acked;
+        }
     }
 
     /// Counts the losses that the broker has confirmed.

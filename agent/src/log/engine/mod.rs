@@ -1,6 +1,7 @@
 //! What the log thread does, without the thread: every decision and every file.
 
 mod cursor;
+mod evict;
 mod group;
 mod lane;
 mod loss;

@@ -33,6 +33,20 @@ struct Tail {
     events: Vec<SealedBatch>,
 }
 
+impl Tail {
+    /// Of a lane of which the journal says nothing, though there are segments: everything in them
+    /// may have been sent.
+    fn unknown() -> Self {
+        Self {
+            record: LaneRecord {
+                sent: Position::END,
+                ..LaneRecord::default()
+            },
+            ..Self::default()
+        }
+    }
+}
+
 /// What was found wrong, to be told.
 type Alarms = Vec<(&'static str, String)>;
 
@@ -64,7 +78,7 @@ impl Engine {
         );
         let (mut tails, cursors) = read_tails(found.frames, &mut alarms);
         for name in names.iter().filter_map(|name| parse_dir_name(name)) {
-            tails.entry(name).or_default();
+            tails.entry(name).or_insert_with(Tail::unknown);
         }
         let mut engine = Self::empty(options, identity, journal, meter, lock);
         engine.cursors = cursors;
@@ -135,14 +149,15 @@ impl Engine {
             losses,
             events,
         } = tail;
-        sealed.retain(|batch| batch.next > record.trimmed);
+        let gone = record.trimmed.max(record.evicted);
+        sealed.retain(|batch| batch.next > gone);
         let in_tail = sealed
             .first()
             .map_or(record.open_first, |batch| batch.first)
-            .max(record.trimmed);
+            .max(gone);
         let mut segments = Segments::open(self.store.clone(), name.clone())?;
         let mut floor = record.open_first;
-        let start = match segments.recover((record.fence_serial, record.fence_at), record.trimmed) {
+        let start = match segments.recover((record.fence_serial, record.fence_at), gone) {
             Ok(last) => last.map_or(in_tail, |last| last.next),
             Err(error) if is_damage(&error) => {
                 alarms.push((
@@ -159,7 +174,7 @@ impl Engine {
         let device = &self.identity.device;
         let mut lane = Lane::new(device, name, record, segments, self.options.batch_bytes);
         lane.batcher.skip_to(start);
-        losses.into_iter().for_each(|batch| lane.put_loss(batch));
+        lane.recover_losses(losses);
         for batch in sealed.into_iter().filter(|batch| batch.next > start) {
             self.skip(&mut lane, batch.first, alarms)?;
             lane.batcher.skip_to(batch.next);
@@ -171,7 +186,9 @@ impl Engine {
         }
         self.skip(&mut lane, floor, alarms)?;
         lane.durable = lane.batcher.next();
-        lane.acked = lane.oldest();
+        let acked = lane.record.acked.min(lane.sealed());
+        lane.acknowledge(now, acked.max(lane.oldest()));
+        lane.read_to = lane.acked;
         Ok(lane)
     }
 
@@ -184,10 +201,15 @@ impl Engine {
         while let Some(batch) = lane.batcher.poll_seal(&mut self.compressor) {
             lane.small.push_back(Entry::new(batch));
         }
-        let is_known = lane
+        let declared = lane
             .losses
             .iter()
-            .any(|loss| loss.batch.first <= from && to <= loss.batch.next);
+            .map(|loss| (loss.batch.first, loss.batch.next));
+        let given_up = &lane.record.given_up;
+        let given_up = given_up.iter().map(|loss| (loss.range.from, loss.range.to));
+        let is_known = declared
+            .chain(given_up)
+            .any(|(first, next)| first <= from && to <= next);
         if !is_known {
             let range = LostRange { from, to };
             let reason = LossReason::Damaged;

@@ -80,7 +80,7 @@ impl Lane {
         }
     }
 
-    fn base_timestamp(&self, reader: &mut Reader, at: Position) -> Option<i64> {
+    pub(super) fn base_timestamp(&self, reader: &mut Reader, at: Position) -> Option<i64> {
         let small = self.small.iter().find(|entry| entry.batch.first == at);
         let bytes = match small {
             Some(entry) => entry.batch.bytes.clone(),

@@ -15,6 +15,7 @@ impl Engine {
     /// Makes everything durable that was taken; says whether anything had to be written. With an
     /// error the lanes that failed are as they were after their last commit.
     pub(super) fn store(&mut self, now: Millis) -> Result<bool, Arc<io::Error>> {
+        self.expect_sending();
         let in_segments = self.store_full(now);
         let in_journal = self.store_frame(now);
         match (in_segments, in_journal) {
@@ -63,6 +64,8 @@ impl Engine {
             // What lies in a segment and was not committed may come back with it after a crash:
             // it must not count beside what takes its positions now.
             lane.roll_back(now);
+            // The fence is for good: what comes now must lie in another segment.
+            lane.segments.close_writer();
             lane.record.fence_serial = lane.segments.serial();
             lane.record.fence_at = lane.segments_end();
             lane.is_dirty = true;

@@ -26,6 +26,11 @@ impl Engine {
         if from >= lane.sealed() {
             return Ok(None);
         }
+        if let Some(loss) = lane.given_up_at(from) {
+            let batch = self.declare(name, &loss)?;
+            self.handed_out(name, &batch)?;
+            return Ok(Some(batch));
+        }
         let batch = match lane.in_memory(from) {
             Some(batch) => Ok(Some(batch)),
             None => {
@@ -39,6 +44,7 @@ impl Engine {
             Err(error) if is_damage(&error) => self.declare_damaged(name, from)?,
             Err(error) => return Err(ReadError::Io(shared(error))),
         };
+        self.handed_out(name, &batch)?;
         #[cfg(hw_fault = "delete_before_ack")]
         self.acknowledge(name, batch.next);
         Ok(Some(batch))
@@ -86,6 +92,9 @@ impl Engine {
             lane.record.topic_id = Some(answer.topic_id);
             lane.is_dirty = true;
         }
+        if answer.next < lane.acked {
+            lane.acknowledge(now, answer.next);
+        }
         let loss = match decision {
             Decision::Declare { from, to, reason } => Some(Loss {
                 range: LostRange { from, to },
@@ -99,8 +108,10 @@ impl Engine {
             None => drop(self.store_frame(now).map_err(ReadError::Io)?),
         }
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        lane.drop_unneeded_loss(answer);
         lane.confirm_losses(answer.next);
         lane.acknowledge(now, answer.next);
+        lane.read_to = answer.next;
         self.changed = true;
         Ok(Handshake::Send(answer.next))
     }
@@ -168,6 +179,7 @@ impl Lane {
             || n == self.oldest()
             || n == self.sealed()
             || self.in_memory(n).is_some()
+            || self.record.given_up.iter().any(|loss| loss.range.from == n)
             || unless_damaged(self.segments.read(reader, n))?.is_some();
         Ok(View {
             acked: self.acked,
@@ -180,7 +192,7 @@ impl Lane {
     }
 }
 
-fn sealed(bytes: Bytes) -> Option<SealedBatch> {
+pub(super) fn sealed(bytes: Bytes) -> Option<SealedBatch> {
     let range = range(&bytes)?;
     Some(SealedBatch {
         first: range.first,

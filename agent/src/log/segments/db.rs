@@ -157,6 +157,19 @@ impl Db {
         })
     }
 
+    /// Where the batch begins that is the `nth` behind the one at `from`.
+    pub(super) fn nth_from(&self, from: Position, nth: usize) -> io::Result<Option<Position>> {
+        guarded(|| {
+            let read = self.begin_read()?;
+            let Some(table) = open_batches(&read)? else {
+                return Ok(None);
+            };
+            let entry = table.range(from.0..).map_err(failed)?.nth(nth);
+            let entry = entry.transpose().map_err(failed)?;
+            Ok(entry.map(|entry| Position(entry.0.value())))
+        })
+    }
+
     /// Finishes writing, so that the segment can be opened for reading alone.
     pub(super) fn close(self) {
         // A failure here leaves the segment to be repaired when it is opened; nothing is lost.

@@ -241,6 +241,22 @@ impl Segments {
         })
     }
 
+    /// Where the batch ends that lies `batches` further on than the one at `from`, or the segment
+    /// that holds it, if that ends before.
+    pub(super) fn end_ahead(
+        &self,
+        reader: &mut Reader,
+        from: Position,
+        batches: usize,
+    ) -> io::Result<Option<Position>> {
+        let Some(index) = self.index_of(from) else {
+            return Ok(None);
+        };
+        let end = self.list.get(index + 1).map(|next| next.first);
+        let ahead = self.with(reader, index, |db| db.nth_from(from, batches))?;
+        Ok([ahead, end].into_iter().flatten().min())
+    }
+
     /// Removes the `count` oldest segments.
     pub(super) fn remove_oldest(&mut self, reader: &mut Reader, count: usize) -> io::Result<()> {
         for _ in 0..count {

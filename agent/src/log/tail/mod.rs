@@ -7,6 +7,7 @@
 //! next checkpoint goes to the other. A file whose sync failed is never written again.
 
 mod frame;
+mod record;
 mod scan;
 mod section;
 
@@ -18,8 +19,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::frame::Kind;
+pub(super) use self::record::{LaneRecord, REMEMBERED_ALL_MAX, REMEMBERED_MAX};
 pub(super) use self::scan::Damage;
-pub(super) use self::section::{LaneRecord, REMEMBERED_MAX, Section, crc_of, lost, range};
+pub(super) use self::section::{Section, crc_of, lost, range};
 use super::device::LogId;
 use super::disk::{Disk, DiskFile};
 use super::space::{Meter, TAIL_FILE_BYTES};

@@ -1,11 +1,11 @@
 //! What is in a frame: sections, each of one lane, or of one source.
 
 use bytes::Bytes;
-use headwater_agent_core::handshake::TopicId;
 use headwater_agent_core::lane::LaneName;
 use headwater_wire::batch::{Header, check_crc};
-use headwater_wire::uplink::{BatchRange, Position, check_lane, check_stream, loss_range};
+use headwater_wire::uplink::{BatchRange, check_lane, check_stream, loss_range};
 
+use super::record::LaneRecord;
 use crate::device::is_device_name;
 
 const NAMES_AT: usize = 8;
@@ -14,30 +14,6 @@ const EVENTS: u8 = 2;
 const SEALED: u8 = 3;
 const LOSS: u8 = 4;
 const CURSOR: u8 = 5;
-const NO_GENERATION: u32 = u32::MAX;
-const STATE_FIXED_BYTES: usize = 4 + 4 + 16 + 5 * 8 + 2;
-
-/// The most remembered entries of a lane: the last two that were trimmed, and a loss for each.
-pub(in crate::log) const REMEMBERED_MAX: usize = 4;
-
-/// What a lane is beside its batches.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::log) struct LaneRecord {
-    pub(in crate::log) generation: u32,
-    pub(in crate::log) predecessor: Option<u32>,
-    pub(in crate::log) topic_id: Option<TopicId>,
-    /// Position of the first record that is not sealed, present or not.
-    pub(in crate::log) open_first: Position,
-    /// Everything below was acknowledged and is gone.
-    pub(in crate::log) trimmed: Position,
-    /// Events whose loss the broker confirmed.
-    pub(in crate::log) lost_events: u64,
-    /// Segments up to this serial count below `fence_at` only: a commit to them failed.
-    pub(in crate::log) fence_serial: u64,
-    pub(in crate::log) fence_at: Position,
-    /// End and CRC of the last entries that were trimmed, oldest first.
-    pub(in crate::log) remembered: Vec<(Position, u32)>,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::log) enum Section {
@@ -56,7 +32,7 @@ pub(in crate::log) enum Section {
 impl Section {
     pub(in crate::log) fn encode_into(&self, out: &mut Vec<u8>) {
         match self {
-            Self::State(lane, record) => put(out, STATE, lane, &encode_record(record)),
+            Self::State(lane, record) => put(out, STATE, lane, &record.encode()),
             Self::Events(lane, batch) => put(out, EVENTS, lane, batch),
             Self::Sealed(lane, batch) => put(out, SEALED, lane, batch),
             Self::Loss(lane, batch) => put(out, LOSS, lane, batch),
@@ -90,7 +66,7 @@ impl Section {
         let mut section = body.split_to(end);
         let content = section.split_off(content_at);
         match kind {
-            STATE => Some(Self::State(lane, decode_record(&content)?)),
+            STATE => Some(Self::State(lane, LaneRecord::decode(&content)?)),
             EVENTS => range(&content).map(|_| Self::Events(lane, content)),
             SEALED => range(&content).map(|_| Self::Sealed(lane, content)),
             LOSS => lost(&content).map(|_| Self::Loss(lane, content)),
@@ -138,103 +114,15 @@ fn put_named(out: &mut Vec<u8>, kind: u8, names: [&str; 2], content: &[u8]) {
     out.extend_from_slice(content);
 }
 
-fn encode_record(record: &LaneRecord) -> Vec<u8> {
-    let mut out = Vec::with_capacity(STATE_FIXED_BYTES + 12 * record.remembered.len());
-    out.extend_from_slice(&record.generation.to_le_bytes());
-    out.extend_from_slice(&record.predecessor.unwrap_or(NO_GENERATION).to_le_bytes());
-    out.extend_from_slice(&record.topic_id.map_or([0; 16], |id| id.0));
-    let numbers = [
-        record.open_first.0,
-        record.trimmed.0,
-        record.lost_events,
-        record.fence_serial,
-        record.fence_at.0,
-    ];
-    for number in numbers {
-        out.extend_from_slice(&number.to_le_bytes());
-    }
-    let remembered = &record.remembered;
-    let remembered = &remembered[remembered.len().saturating_sub(REMEMBERED_MAX)..];
-    let count = u16::try_from(remembered.len()).unwrap_or(0);
-    out.extend_from_slice(&count.to_le_bytes());
-    for (end, crc) in remembered {
-        out.extend_from_slice(&end.0.to_le_bytes());
-        out.extend_from_slice(&crc.to_le_bytes());
-    }
-    out
-}
-
-fn decode_record(content: &[u8]) -> Option<LaneRecord> {
-    let mut rest = content;
-    let generation = u32::from_le_bytes(take(&mut rest)?);
-    let predecessor = u32::from_le_bytes(take(&mut rest)?);
-    let topic_id: [u8; 16] = take(&mut rest)?;
-    let mut number = || take(&mut rest).map(u64::from_le_bytes);
-    let (open_first, trimmed) = (Position(number()?), Position(number()?));
-    let lost_events = number()?;
-    let (fence_serial, fence_at) = (number()?, Position(number()?));
-    let count = u16::from_le_bytes(take(&mut rest)?);
-    let mut remembered = Vec::new();
-    for _ in 0..count {
-        let end = Position(u64::from_le_bytes(take(&mut rest)?));
-        remembered.push((end, u32::from_le_bytes(take(&mut rest)?)));
-    }
-    Some(LaneRecord {
-        generation,
-        predecessor: (predecessor != NO_GENERATION).then_some(predecessor),
-        topic_id: (topic_id != [0; 16]).then_some(TopicId(topic_id)),
-        open_first,
-        trimmed,
-        lost_events,
-        fence_serial,
-        fence_at,
-        remembered,
-    })
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk::<N>()?;
-    *bytes = rest;
-    Some(*taken)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn record() -> impl Strategy<Value = LaneRecord> {
-        let numbers = (
-            any::<u32>(),
-            proptest::option::of(0..u32::MAX),
-            any::<[u64; 5]>(),
-        );
-        let topic_id =
-            proptest::option::of(any::<[u8; 16]>().prop_filter("zero", |id| *id != [0; 16]));
-        let remembered =
-            proptest::collection::vec((any::<u64>(), any::<u32>()), 0..=REMEMBERED_MAX);
-        (numbers, topic_id, remembered).prop_map(
-            |((generation, predecessor, numbers), topic_id, list)| LaneRecord {
-                generation,
-                predecessor,
-                topic_id: topic_id.map(TopicId),
-                open_first: Position(numbers[0]),
-                lost_events: numbers[1],
-                trimmed: Position(numbers[4]),
-                fence_serial: numbers[2],
-                fence_at: Position(numbers[3]),
-                remembered: list
-                    .into_iter()
-                    .map(|(end, crc)| (Position(end), crc))
-                    .collect(),
-            },
-        )
-    }
-
     proptest! {
         #[test]
-        fn state_round_trips(record in record()) {
+        fn state_round_trips(record in crate::log::tail::record::tests::record()) {
             let section = Section::State(LaneName::new("events", "live-2"), record);
             let mut bytes = Vec::new();
             section.encode_into(&mut bytes);

@@ -14,23 +14,25 @@ use crate::log::engine::Engine;
 use crate::log::{Event, LogOptions};
 
 const DIR: &str = "/log";
-const STREAMS: [&str; 2] = ["events", "slow"];
+pub(super) const STREAMS: [&str; 2] = ["events", "slow"];
 
 /// What was appended to a stream, in order, and whether it was acknowledged.
-type Appended = Vec<(String, bool)>;
+pub(super) type Appended = Vec<(String, bool)>;
 
-struct World {
-    random: Random,
-    options: LogOptions,
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) options: LogOptions,
     clock: Arc<HandClock>,
-    disk: FakeDisk,
-    broker: Broker,
-    appended: [Appended; 2],
+    pub(super) disk: FakeDisk,
+    pub(super) broker: Broker,
+    pub(super) appended: [Appended; 2],
     number: u64,
+    /// Sizes of events, bytes.
+    pub(super) sizes: [u64; 4],
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let (mut options, clock) = options(Path::new(DIR));
         options.batch_bytes = [2_000, 20_000, 64_000][random.index(3)];
@@ -44,10 +46,11 @@ impl World {
             broker: Broker::default(),
             appended: Default::default(),
             number: 0,
+            sizes: [20, 200, 3_000, 40_000],
         }
     }
 
-    fn open(&mut self) -> Engine {
+    pub(super) fn open(&mut self) -> Engine {
         self.options.disk = Arc::new(self.disk.clone());
         let mut engine = Engine::open(self.options.clone()).expect("a crash never stops the log");
         let alarms = engine.status().alarms;
@@ -76,12 +79,12 @@ impl World {
     }
 
     /// One commit of a few appends.
-    fn append(&mut self, engine: &mut Engine) {
+    pub(super) fn append(&mut self, engine: &mut Engine) {
         let mut appends = Vec::new();
         let mut waiting = Vec::new();
         for _ in 0..=self.random.below(4) {
             let stream = usize::from(self.random.one_in(4));
-            let bytes = [20, 200, 3_000, 40_000][self.random.index(4)];
+            let bytes = self.sizes[self.random.index(4)];
             let count = 1 + self.random.below(if bytes > 1_000 { 3 } else { 60 });
             let events: Vec<Event> = (0..count).map(|_| self.event(stream, bytes)).collect();
             let keys: Vec<String> = events.iter().map(|event| event.key.clone()).collect();
@@ -96,7 +99,7 @@ impl World {
         }
     }
 
-    fn live(&mut self, engine: &mut Engine, turns: u64) {
+    pub(super) fn live(&mut self, engine: &mut Engine, turns: u64) {
         for _ in 0..turns {
             if !self.disk.has_power() {
                 return;
@@ -123,12 +126,17 @@ impl World {
         }
     }
 
-    /// Everything leaves, and is what it should be.
-    fn finish(&mut self, mut engine: Engine) {
+    /// Everything leaves.
+    pub(super) fn drain(&mut self, engine: &mut Engine) {
         engine.set_link(true);
         self.clock.turn(60_000);
         engine.run(Vec::new());
-        self.broker.drain(&mut engine, usize::MAX, || true);
+        self.broker.drain(engine, usize::MAX, || true);
+    }
+
+    /// Everything leaves, and is what it should be.
+    fn finish(&mut self, mut engine: Engine) {
+        self.drain(&mut engine);
         for (index, stream) in STREAMS.iter().enumerate() {
             let taken = self.broker.taken(&LaneName::main(stream));
             assert_eq!(taken.losses, [], "{stream}: nothing was damaged");
@@ -165,14 +173,14 @@ fn power_cuts(seed: u64) {
 
 #[test]
 fn a_power_cut_loses_and_doubles_nothing_acknowledged() {
-    for seed in seeds() {
+    for seed in seeds_or(5) {
         let outcome = std::panic::catch_unwind(|| power_cuts(seed));
         assert!(outcome.is_ok(), "HW_SEED={seed} plays this again");
     }
 }
 
 /// A few, or the one that the environment names with `HW_SEED`, or as many as `HW_SEEDS` says.
-fn seeds() -> std::ops::RangeInclusive<u64> {
+pub(super) fn seeds_or(few: u64) -> std::ops::RangeInclusive<u64> {
     let named = |name| {
         std::env::var(name)
             .ok()
@@ -180,13 +188,13 @@ fn seeds() -> std::ops::RangeInclusive<u64> {
     };
     match (named("HW_SEED"), named("HW_SEEDS")) {
         (Some(seed), _) => seed..=seed,
-        (None, count) => 1..=count.unwrap_or(5),
+        (None, count) => 1..=count.unwrap_or(few),
     }
 }
 
 #[test]
 fn a_failed_sync_acknowledges_nothing_and_loses_nothing() {
-    for seed in seeds() {
+    for seed in seeds_or(5) {
         let outcome = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
             for _ in 0..4 {

@@ -13,7 +13,7 @@ use crate::log::engine::{Engine, LANES_MAX};
 use crate::log::{AppendError, Event, LogOptions, MAX_BYTES_MIN, OpenError};
 
 /// As `du -B1` counts.
-fn du(path: &Path) -> u64 {
+pub(super) fn du(path: &Path) -> u64 {
     let metadata = std::fs::metadata(path).expect("it is there");
     let inside = std::fs::read_dir(path).into_iter().flatten();
     metadata.blocks() * 512 + inside.map(|entry| du(&entry.unwrap().path())).sum::<u64>()

@@ -4,6 +4,7 @@ mod broker;
 mod crash;
 mod cursor;
 pub(super) mod disk;
+mod evict;
 mod faults;
 mod handle;
 mod handshake;
