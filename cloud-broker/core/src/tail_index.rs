@@ -43,6 +43,8 @@ impl Indexed {
 #[derive(Clone, Debug, Default)]
 pub struct TailIndex {
     batches: Vec<Indexed>,
+    /// Leader epochs, each with the offset of its first record; both rise.
+    epochs: Vec<(u32, i64)>,
     start: i64,
     end: i64,
     bytes: u64,
@@ -90,6 +92,13 @@ impl TailIndex {
             timestamp_so_far: before.max(entry.max_timestamp),
             place,
         });
+        if self
+            .epochs
+            .last()
+            .is_none_or(|(last, _)| *last < entry.epoch)
+        {
+            self.epochs.push((entry.epoch, entry.base_offset));
+        }
         self.end = entry.end_offset();
         self.bytes += u64::from(entry.len);
     }
@@ -110,6 +119,20 @@ impl TailIndex {
             .batches
             .partition_point(|batch| batch.timestamp_so_far < timestamp);
         self.batches.get(at)
+    }
+
+    /// The greatest leader epoch that is not above `epoch`, and the offset behind its last record.
+    /// `current` is the epoch of what comes next. `None` if there is no such epoch, or if `epoch`
+    /// was never given.
+    #[must_use]
+    pub fn end_of_epoch(&self, epoch: u32, current: u32) -> Option<(u32, i64)> {
+        if epoch >= current {
+            return (epoch == current).then_some((current, self.end));
+        }
+        let at = self.epochs.partition_point(|(known, _)| *known <= epoch);
+        let end = self.epochs.get(at).map_or(self.end, |(_, first)| *first);
+        let (known, _) = self.epochs.get(at.checked_sub(1)?)?;
+        Some((*known, end))
     }
 
     /// The largest timestamp, and the first batch that holds a record with it.
@@ -164,6 +187,32 @@ mod tests {
         let mut index = TailIndex::default();
         index.push(&entry(0, 3, 10), place(1));
         index.push(&entry(2, 1, 10), place(2));
+    }
+
+    #[test]
+    fn ends_of_epochs() {
+        let mut index = TailIndex::default();
+        assert_eq!(index.end_of_epoch(4, 4), Some((4, 0)));
+        for (epoch, base_offset) in [(2, 0), (2, 3), (5, 6), (6, 9)] {
+            let entry = Entry {
+                epoch,
+                ..entry(base_offset, 3, 0)
+            };
+            index.push(&entry, place(0));
+        }
+        let ends = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(|epoch| index.end_of_epoch(epoch, 8));
+        let two = Some((2, 6));
+        let expected = [
+            None,
+            two,
+            two,
+            two,
+            Some((5, 9)),
+            Some((6, 12)),
+            Some((6, 12)),
+        ];
+        assert_eq!(ends[..7], expected);
+        assert_eq!(ends[7..], [Some((8, 12)), None]);
     }
 
     proptest! {

@@ -85,6 +85,10 @@ codes! {
     INVALID_RECORD = 87,
     /// No topic of this id.
     UNKNOWN_TOPIC_ID = 100,
+    /// Controllers are asked of a broker.
+    MISMATCHED_ENDPOINT_TYPE = 114,
+    /// A kind of nodes that is not known.
+    UNSUPPORTED_ENDPOINT_TYPE = 115,
 }
 
 impl ErrorCode {

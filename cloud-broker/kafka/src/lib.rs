@@ -21,7 +21,8 @@ mod tests;
 
 pub use api::{
     APIS, Api, Incoming, ParseError, Request, Response, api_versions, config, create_topics,
-    delete_topics, encode, fetch, init_producer_id, list_offsets, metadata, parse, produce,
+    delete_topics, describe_cluster, describe_configs, encode, fetch, init_producer_id,
+    list_offsets, metadata, offset_for_leader_epoch, parse, produce,
 };
 pub use encoded::{EncodeError, Encoded};
 pub use error_code::ErrorCode;

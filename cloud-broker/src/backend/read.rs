@@ -55,6 +55,19 @@ impl Backend {
         self.with_cell(partition, Cell::bounds)?
     }
 
+    /// The greatest leader epoch that is not above `epoch`, and the offset behind its last record;
+    /// `None` if there is no such epoch, or if `epoch` is above the partition's own.
+    ///
+    /// # Errors
+    /// [`ReadError::NoPartition`].
+    pub fn end_of_epoch(
+        &self,
+        partition: PartitionId,
+        epoch: i32,
+    ) -> Result<Option<(i32, i64)>, ReadError> {
+        self.with_cell(partition, |cell| cell.end_of_epoch(epoch))?
+    }
+
     /// Committed batches from the one that contains `offset` on: at least one if there is any,
     /// then as long as all together are at most `max_bytes`. Empty at the end. Blocks on the disk
     /// if they are not recent: on a runtime use [`Backend::read_recent`] first, and

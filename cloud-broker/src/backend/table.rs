@@ -131,6 +131,16 @@ impl Cell {
         Ok(self.alive()?.index.first_at(timestamp).copied())
     }
 
+    /// See [`super::Backend::end_of_epoch`].
+    pub(super) fn end_of_epoch(&self, epoch: i32) -> Result<Option<(i32, i64)>, ReadError> {
+        let committed = self.alive()?;
+        let (Ok(asked), Ok(current)) = (u32::try_from(epoch), u32::try_from(self.epoch)) else {
+            return Ok(None);
+        };
+        let found = committed.index.end_of_epoch(asked, current);
+        Ok(found.map(|(epoch, end)| (i32::try_from(epoch).unwrap_or(i32::MAX), end)))
+    }
+
     /// The largest timestamp.
     pub(super) fn greatest_timestamp(&self) -> Result<Option<i64>, ReadError> {
         let greatest = self.alive()?.index.greatest().map(|(time, _)| time);

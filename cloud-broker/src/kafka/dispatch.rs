@@ -7,8 +7,8 @@ use headwater_kafka::{ErrorCode, Header, Request, Response};
 use super::room::Room;
 use super::session::Session;
 use super::{
-    api_versions, create_topics, delete_topics, fetch, init_producer_id, list_offsets, metadata,
-    produce,
+    api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch,
+    init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
 };
 use crate::backend::{ReadError, Unavailable};
 
@@ -64,6 +64,15 @@ pub(super) async fn handle(
         }
         Request::InitProducerId(request) => {
             Response::InitProducerId(init_producer_id::handle(session, &request).await)
+        }
+        Request::OffsetForLeaderEpoch(request) => {
+            Response::OffsetForLeaderEpoch(offset_for_leader_epoch::handle(session, request))
+        }
+        Request::DescribeConfigs(request) => {
+            Response::DescribeConfigs(describe_configs::handle(session, request))
+        }
+        Request::DescribeCluster(request) => {
+            Response::DescribeCluster(describe_cluster::handle(session, &request))
         }
     };
     Ok(response.into())

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::dispatch::{Handled, check_epoch, unreadable};
 use super::room::Room;
 use super::session::Session;
-use crate::backend::StoredBatch;
+use crate::backend::{Bounds, StoredBatch};
 
 /// Bytes of records in one answer, whatever the client permits; clients ask for the rest next.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -187,11 +187,8 @@ async fn partition(
         answer.error = error;
         return answer;
     }
-    if asked.last_fetched_epoch > before.epoch {
-        answer.diverging = Some(EpochEnd {
-            epoch: before.epoch,
-            end_offset: before.end,
-        });
+    answer.diverging = diverging(session, place, asked, before);
+    if answer.diverging.is_some() {
         return answer;
     }
     if !(before.start..=before.end).contains(&asked.offset) {
@@ -216,6 +213,29 @@ async fn partition(
         Err(error) => answer.error = error,
     }
     answer
+}
+
+/// Where the client's history and ours part, if what it read last is not on ours.
+fn diverging(
+    session: &Session,
+    place: PartitionId,
+    asked: &Partition,
+    bounds: Bounds,
+) -> Option<EpochEnd> {
+    if asked.last_fetched_epoch < 0 {
+        return None;
+    }
+    let found = session
+        .backend()
+        .end_of_epoch(place, asked.last_fetched_epoch);
+    let (epoch, end_offset) = match found {
+        Ok(Some(found)) => found,
+        // Of a leader that never was, or of before the first record.
+        Ok(None) if asked.last_fetched_epoch > bounds.epoch => (bounds.epoch, bounds.end),
+        Ok(None) | Err(_) => return None,
+    };
+    let parted = epoch < asked.last_fetched_epoch || end_offset < asked.offset;
+    parted.then_some(EpochEnd { epoch, end_offset })
 }
 
 /// From memory if the batches are recent, else from the disk, where it keeps nobody waiting.

@@ -30,15 +30,25 @@ pub(super) async fn handle(session: &Session, request: Request) -> Response {
         }
     }
     Response {
-        brokers: vec![Broker {
-            id: NODE_ID,
-            host: session.host.clone(),
-            port: session.port,
-        }],
-        cluster_id: BASE64_URL_SAFE_NO_PAD.encode(session.backend().cluster_id()),
+        brokers: vec![this_broker(session)],
+        cluster_id: cluster_id(session),
         controller_id: NODE_ID,
         topics,
     }
+}
+
+/// This broker, under the name by which its client has reached it.
+pub(super) fn this_broker(session: &Session) -> Broker {
+    Broker {
+        id: NODE_ID,
+        host: session.host.clone(),
+        port: session.port,
+    }
+}
+
+/// The cluster's id as Kafka writes it.
+pub(super) fn cluster_id(session: &Session) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(session.backend().cluster_id())
 }
 
 async fn one(session: &Session, topic: Topic, create: bool) -> TopicResponse {

@@ -8,15 +8,19 @@
 //! frame is held as far as it has arrived, and read only as far as `kafka.max_request` allows.
 
 mod api_versions;
+mod broker_config;
 mod connection;
 mod create_topics;
 mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
 mod dispatch;
 mod fetch;
 mod frames;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod offset_for_leader_epoch;
 mod outgoing;
 mod produce;
 mod room;

@@ -1,6 +1,7 @@
 //! The door over real sockets, with the codec crate's client side at the other end.
 
 mod appending;
+mod configs;
 mod describing;
 mod hostile;
 mod matrix;

@@ -12,10 +12,13 @@ pub mod api_versions;
 pub mod config;
 pub mod create_topics;
 pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
 pub mod fetch;
 pub mod init_producer_id;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 
 /// One line of the version table.
@@ -52,6 +55,9 @@ pub static APIS: &[Api] = &[
     create_topics::API,
     delete_topics::API,
     init_producer_id::API,
+    offset_for_leader_epoch::API,
+    describe_configs::API,
+    describe_cluster::API,
 ];
 
 impl Api {
@@ -89,6 +95,12 @@ pub enum Request {
     DeleteTopics(delete_topics::Request),
     /// An id for an idempotent producer.
     InitProducerId(init_producer_id::Request),
+    /// Where the records of a leader end.
+    OffsetForLeaderEpoch(offset_for_leader_epoch::Request),
+    /// How topics and brokers are configured.
+    DescribeConfigs(describe_configs::Request),
+    /// The brokers.
+    DescribeCluster(describe_cluster::Request),
 }
 
 /// An answer, to be encoded with the header of its request.
@@ -110,6 +122,12 @@ pub enum Response {
     DeleteTopics(delete_topics::Response),
     /// To [`Request::InitProducerId`].
     InitProducerId(init_producer_id::Response),
+    /// To [`Request::OffsetForLeaderEpoch`].
+    OffsetForLeaderEpoch(offset_for_leader_epoch::Response),
+    /// To [`Request::DescribeConfigs`].
+    DescribeConfigs(describe_configs::Response),
+    /// To [`Request::DescribeCluster`].
+    DescribeCluster(describe_cluster::Response),
 }
 
 /// A request together with what its answer needs.
@@ -182,6 +200,15 @@ pub fn encode(header: &Header, response: &Response) -> Result<Encoded, EncodeErr
         Response::CreateTopics(answer) => answer.encode(header, flexible(&create_topics::API)),
         Response::DeleteTopics(answer) => answer.encode(header, flexible(&delete_topics::API)),
         Response::InitProducerId(answer) => answer.encode(header, flexible(&init_producer_id::API)),
+        Response::OffsetForLeaderEpoch(answer) => {
+            answer.encode(header, flexible(&offset_for_leader_epoch::API))
+        }
+        Response::DescribeConfigs(answer) => {
+            answer.encode(header, flexible(&describe_configs::API))
+        }
+        Response::DescribeCluster(answer) => {
+            answer.encode(header, flexible(&describe_cluster::API))
+        }
     }
 }
 

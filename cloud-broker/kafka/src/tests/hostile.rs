@@ -61,7 +61,17 @@ fn elements(incoming: &Incoming) -> usize {
             topics.map(places).sum()
         }
         Request::DeleteTopics(request) => request.topics.len(),
-        Request::ApiVersions(_) | Request::InitProducerId(_) => 0,
+        Request::OffsetForLeaderEpoch(request) => {
+            request.topics.iter().map(|t| 1 + t.partitions.len()).sum()
+        }
+        Request::DescribeConfigs(request) => {
+            let keys = request
+                .resources
+                .iter()
+                .map(|r| r.keys.as_ref().map_or(0, Vec::len));
+            request.resources.len() + keys.sum::<usize>()
+        }
+        Request::ApiVersions(_) | Request::InitProducerId(_) | Request::DescribeCluster(_) => 0,
     }
 }
 

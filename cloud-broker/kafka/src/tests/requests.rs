@@ -1,5 +1,6 @@
 //! Requests as the crate's client side writes them are understood, in every version served.
 
+mod describe;
 mod topics;
 
 use bytes::Bytes;
@@ -40,6 +41,9 @@ fn of_version(key: i16, version: i16) -> BoxedStrategy<Bytes> {
         18 => api_versions(version).boxed(),
         19 => topics::create(version).boxed(),
         20 => topics::delete(version).boxed(),
+        23 => describe::epochs(version).boxed(),
+        32 => describe::configs(version).boxed(),
+        60 => describe::cluster(version).boxed(),
         22 => init_producer_id(version).boxed(),
         _ => panic!("API {key} has no strategy here"),
     }

@@ -1,5 +1,6 @@
 //! Any answer can be written in any version served, and the crate's client side reads it back.
 
+mod describe;
 mod topics;
 
 use bytes::{Buf, Bytes, BytesMut};

@@ -3,12 +3,17 @@
 use headwater_kafka::APIS;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    ApiVersionsRequest, BrokerId, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest,
+    MetadataRequest, OffsetForLeaderEpochRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -32,6 +37,9 @@ async fn every_version_of_every_api_is_served() {
                 18 => api_versions(&mut client, version).await,
                 19 => create_topics(&mut client, version).await,
                 20 => delete_topics(&mut client, version).await,
+                23 => offset_for_leader_epoch(&mut client, version).await,
+                32 => describe_configs(&mut client, version).await,
+                60 => describe_cluster(&mut client, version).await,
                 22 => init_producer_id(&mut client, version).await,
                 key => panic!("API {key} is not in the matrix"),
             }
@@ -187,4 +195,52 @@ async fn init_producer_id(client: &mut Client, version: i16) {
         (53, -1),
         "v{version}"
     );
+}
+
+async fn offset_for_leader_epoch(client: &mut Client, version: i16) {
+    for (epoch, found) in [(1, (1, true)), (0, (-1, false)), (2, (-1, false))] {
+        let partition = OffsetForLeaderPartition::default()
+            .with_current_leader_epoch(-1)
+            .with_leader_epoch(epoch);
+        let topic = OffsetForLeaderTopic::default()
+            .with_topic(StrBytes::from_static_str("events").into())
+            .with_partitions(vec![partition]);
+        let request = OffsetForLeaderEpochRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_topics(vec![topic]);
+        let answer = client.call(version, &request).await;
+        let end = &answer.topics[0].partitions[0];
+        assert_eq!(end.error_code, 0, "v{version}");
+        assert_eq!(
+            (end.leader_epoch, end.end_offset >= 10),
+            found,
+            "v{version}"
+        );
+    }
+}
+
+async fn describe_configs(client: &mut Client, version: i16) {
+    let resource = DescribeConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(StrBytes::from_static_str("table"))
+        .with_configuration_keys(None);
+    let request = DescribeConfigsRequest::default()
+        .with_resources(vec![resource])
+        .with_include_synonyms(true);
+    let answer = client.call(version, &request).await;
+    let policy = &answer.results[0].configs[0];
+    assert_eq!(policy.name.as_str(), "cleanup.policy");
+    assert_eq!(policy.value.as_deref(), Some("compact"), "v{version}");
+    assert_eq!((policy.config_source, policy.synonyms.len()), (1, 2));
+}
+
+async fn describe_cluster(client: &mut Client, version: i16) {
+    let request = DescribeClusterRequest::default().with_endpoint_type(1);
+    let answer = client.call(version, &request).await;
+    assert_eq!(
+        (answer.error_code, answer.controller_id.0),
+        (0, 0),
+        "v{version}"
+    );
+    assert_eq!((answer.cluster_id.len(), answer.brokers.len()), (22, 1));
 }
