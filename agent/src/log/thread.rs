@@ -66,6 +66,7 @@ enum Request {
         oneshot::Sender<Result<Handshake, ReadError>>,
     ),
     SetAside(LaneName, Position, oneshot::Sender<Result<(), ReadError>>),
+    GiveUp(LaneName, oneshot::Sender<Result<(), ReadError>>),
     Acknowledge(LaneName, Position),
     Hold(LaneName, Option<String>),
     Link(bool),
@@ -172,6 +173,11 @@ impl Handle {
 
     pub(super) async fn set_aside(&self, lane: LaneName, first: Position) -> Result<(), ReadError> {
         let answer = self.ask(|answer| Request::SetAside(lane, first, answer));
+        answer.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    pub(super) async fn give_up(&self, lane: LaneName) -> Result<(), ReadError> {
+        let answer = self.ask(|answer| Request::GiveUp(lane, answer));
         answer.await.unwrap_or(Err(ReadError::Stopped))
     }
 
@@ -364,6 +370,7 @@ fn handle(engine: &mut Engine, request: Request) {
         Request::NextBatch(lane, from, to) => drop(to.send(engine.next_batch(&lane, from))),
         Request::Handshake(lane, answer, to) => drop(to.send(engine.handshake(&lane, &answer))),
         Request::SetAside(lane, first, to) => drop(to.send(engine.set_aside(&lane, first))),
+        Request::GiveUp(lane, to) => drop(to.send(engine.give_up(&lane))),
         Request::Acknowledge(lane, up_to) => engine.acknowledge(&lane, up_to),
         Request::Hold(lane, error) => engine.hold(&lane, error),
         Request::Link(up) => engine.set_link(up),

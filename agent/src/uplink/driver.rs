@@ -59,6 +59,7 @@ impl Driver {
             window: usize::from(options.window),
             keep_alive_ms: ms(options.keep_alive),
             watchdog_ms: ms(options.watchdog),
+            drop_missing: options.drop_missing,
             seed: u64::from(crate::status::random_u32()) << 32 | 1,
         };
         let now = Instant::now();
@@ -199,6 +200,7 @@ impl Driver {
                 }
                 Output::Acknowledge { lane, up_to } => self.log.acknowledge(&lane, up_to),
                 Output::SetAside { lane, first } => self.set_aside(&lane, first).await,
+                Output::GiveUp { lane } => self.give_up(&lane).await,
                 Output::Hold { lane, error } => {
                     tracing::warn!(%lane, "Lane is held: {error}");
                     self.log.hold(&lane, error);
@@ -238,6 +240,12 @@ impl Driver {
         tracing::warn!(%lane, position = first.0, "The broker refuses a batch for good, it is set aside");
         if let Err(error) = self.log.set_aside(lane, first).await {
             tracing::error!(%lane, "A refused batch cannot be set aside: {error}");
+        }
+    }
+
+    async fn give_up(&mut self, lane: &LaneName) {
+        if let Err(error) = self.log.give_up(lane).await {
+            tracing::error!(%lane, "What the lane holds cannot be given up: {error}");
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use headwater_settings::SettingsError;
 
-use crate::config::{Config, Url};
+use crate::config::{Config, OnMissingStream, Url};
 use crate::log::Log;
 use crate::sources::Stopping;
 use crate::status::{Link, LinkState, Status};
@@ -46,6 +46,8 @@ pub struct Options {
     pub window: u16,
     /// MQTT keep alive, at least 5 s.
     pub keep_alive: Duration,
+    /// Whether a lane whose stream does not exist gives up what it holds.
+    pub drop_missing: bool,
     /// With publishes in flight, a connection whose oldest has waited this long is given up.
     pub watchdog: Duration,
 }
@@ -100,6 +102,7 @@ impl Options {
             login,
             window: uplink.window,
             keep_alive: uplink.keep_alive.duration(),
+            drop_missing: uplink.on_missing_stream == OnMissingStream::Drop,
             watchdog: Duration::from_millis(u64::try_from(watchdog_ms).unwrap_or(0)),
         })
     }

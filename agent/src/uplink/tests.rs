@@ -84,6 +84,7 @@ fn options(url: &str) -> Options {
         login: None,
         window: 16,
         keep_alive: Duration::from_secs(5),
+        drop_missing: false,
         watchdog: Duration::from_millis(60),
     }
 }

@@ -122,7 +122,14 @@ fn what_the_broker_lost_is_sent_again_or_declared() {
         topic_id: OTHER,
         ..answer(0, 0)
     };
-    assert_eq!(decide(&view(), &other), declare(0, LossReason::Recreated));
+    let (from, to) = (Position(0), view().acked);
+    let reason = LossReason::Recreated;
+    let recreated = Decision::Declare { from, to, reason };
+    assert_eq!(
+        decide(&view(), &other),
+        recreated,
+        "also what is kept of it"
+    );
 }
 
 proptest! {

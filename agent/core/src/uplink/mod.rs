@@ -34,6 +34,9 @@ pub struct Options {
     pub keep_alive_ms: i64,
     /// With publishes in flight: given up when the oldest has waited this long, ms.
     pub watchdog_ms: i64,
+    /// Whether a lane whose stream does not exist gives up what it holds
+    /// (`uplink.on_missing_stream`).
+    pub drop_missing: bool,
     /// For the jitter.
     pub seed: u64,
 }

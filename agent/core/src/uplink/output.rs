@@ -55,6 +55,12 @@ pub enum Output {
         /// First position of the batch.
         first: Position,
     },
+    /// Have the log give up all that the lane holds, reason `refused`: its stream does not exist,
+    /// and nobody waits for it.
+    GiveUp {
+        /// Which lane.
+        lane: LaneName,
+    },
     /// Tell the log that the lane is held.
     Hold {
         /// Which lane.

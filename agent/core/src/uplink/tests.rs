@@ -10,6 +10,7 @@ const OPTIONS: Options = Options {
     window: 4,
     keep_alive_ms: 300_000,
     watchdog_ms: WATCHDOG_MS,
+    drop_missing: false,
     seed: 5,
 };
 
@@ -124,10 +125,33 @@ fn a_refused_lane_is_held_and_tried_again_and_the_others_go_on() {
     );
     assert!(world.held[&LaneName::main("a")].contains("no-stream"));
     assert_eq!(world.lanes[&LaneName::main("b")].taken.len(), 9);
+    assert!(world.given_up.is_empty(), "it waits");
     world.pass(&mut uplink, HELD_RETRY_MS);
     world.answer_all(&mut uplink);
     assert!(world.held.is_empty());
     world.assert_drained();
+}
+
+#[test]
+fn a_lane_without_a_stream_gives_up_what_it_holds_where_that_is_asked_for() {
+    for (error, given_up) in [("no-stream", 1), ("not-yours", 0)] {
+        let mut world = World::new(&[("a", 9), ("b", 9)]);
+        let options = Options {
+            drop_missing: true,
+            ..OPTIONS
+        };
+        let mut uplink = Uplink::new(options, world.now);
+        uplink.handle_lanes(world.now, world.states());
+        world.perform(&mut uplink);
+        let (id, topic, _) = world.open.remove(0).unwrap();
+        assert!(topic.contains("resume/a"), "{topic}");
+        let text = [("error".to_owned(), error.to_owned())];
+        uplink.handle_answer(world.now, id, 0x90, &text);
+        world.answer_all(&mut uplink);
+        assert_eq!(world.given_up, vec![LaneName::main("a"); given_up]);
+        assert!(world.held[&LaneName::main("a")].contains(error));
+        assert_eq!(world.lanes[&LaneName::main("b")].taken.len(), 9);
+    }
 }
 
 #[test]

@@ -170,7 +170,13 @@ impl Uplink {
     ) {
         let verdict = judge(refusal, refused, self.refused_in_a_row);
         match (verdict.fate, at) {
-            (Fate::Hold, Some((lane, _))) => self.hold(now, lane, refusal.to_string()),
+            (Fate::Hold, Some((lane, _))) => {
+                self.hold(now, lane, refusal.to_string());
+                if self.options.drop_missing && refusal.is_no_stream() {
+                    let lane = lane.clone();
+                    self.outputs.push_back(Output::GiveUp { lane });
+                }
+            }
             (Fate::SendAgain, Some((lane, Some(first)))) => {
                 if let Some(lane) = self.lanes.get_mut(lane) {
                     lane.refused = Some(first);

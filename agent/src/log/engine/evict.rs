@@ -200,7 +200,7 @@ impl Lane {
         }
     }
 
-    fn give_up(&mut self, loss: Loss) {
+    pub(super) fn give_up(&mut self, loss: Loss) {
         let given_up = &mut self.record.given_up;
         match given_up.last_mut() {
             Some(last) if last.range.to == loss.range.from && last.reason == loss.reason => {
@@ -225,7 +225,7 @@ impl Lane {
     }
 
     /// The parts of a range that no declared loss covers.
-    fn not_declared(&self, from: Position, to: Position) -> Vec<LostRange> {
+    pub(super) fn not_declared(&self, from: Position, to: Position) -> Vec<LostRange> {
         let mut parts = Vec::new();
         let mut at = from;
         for loss in &self.losses {
@@ -244,7 +244,7 @@ impl Lane {
     }
 
     /// What is known of a range that is evicted.
-    fn describe(&self, reader: &mut Reader, range: LostRange) -> Loss {
+    pub(super) fn describe(&self, reader: &mut Reader, range: LostRange) -> Loss {
         let header = |bytes: &[u8]| Header::parse(bytes).ok();
         let first = self.segments.read(reader, range.from);
         let last = self.segments.last_below(reader, range.to);
@@ -269,7 +269,7 @@ impl Lane {
 
     /// Remembers the batches from `from` on that may have been sent and are not acknowledged, and
     /// the last one that is: the broker may name any of them.
-    fn remember_sent(&mut self, reader: &mut Reader, from: Position, to: Position) {
+    pub(super) fn remember_sent(&mut self, reader: &mut Reader, from: Position, to: Position) {
         if let Ok(Some(last)) = self.segments.last_below(reader, from)
             && last.next == from
         {

@@ -125,6 +125,14 @@ impl Lane {
         }
     }
 
+    /// Events of declared losses that the broker has not confirmed.
+    pub(super) fn unconfirmed(&self, reason: LossReason) -> u64 {
+        let losses = self.losses.iter().filter(|loss| !loss.is_counted);
+        let texts = losses.filter_map(|loss| LossText::of(&loss.batch.bytes));
+        let of_reason = texts.filter(|text| text.reason() == Some(reason));
+        of_reason.map(|text| text.counted()).sum()
+    }
+
     /// Counts the losses that the broker has confirmed.
     pub(super) fn confirm_losses(&mut self, up_to: Position) {
         for loss in &mut self.losses {

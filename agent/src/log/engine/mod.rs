@@ -5,6 +5,7 @@ mod evict;
 mod group;
 mod lane;
 mod loss;
+mod missing;
 mod recover;
 mod report;
 mod store;

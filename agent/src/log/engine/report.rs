@@ -17,7 +17,8 @@ impl Engine {
         let mut lanes = Vec::with_capacity(self.lanes.len());
         for lane in self.lanes.values_mut() {
             let oldest_ms = lane.oldest_ms(&mut self.reader);
-            let events = lane.durable.since(lane.acked);
+            let held = lane.durable.since(lane.acked);
+            let events = held.saturating_sub(lane.given_up_events());
             lanes.push(LaneStatus {
                 name: lane.name.clone(),
                 generation: lane.record.generation,
@@ -29,7 +30,7 @@ impl Engine {
                 oldest_ms,
                 drain_s: self.rates.acked_events.seconds_for(now, events),
                 overflow_s,
-                lost_events: lane.record.lost_events,
+                lost_events: lane.record.lost_events + lane.refused_events(),
                 held: lane.held.clone(),
             });
         }

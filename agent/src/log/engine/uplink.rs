@@ -88,7 +88,8 @@ impl Engine {
             self.alarm("generation", text);
         }
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
-        if lane.record.topic_id != Some(answer.topic_id) {
+        let topic_before = lane.record.topic_id;
+        if topic_before != Some(answer.topic_id) {
             lane.record.topic_id = Some(answer.topic_id);
             lane.is_dirty = true;
         }
@@ -103,11 +104,16 @@ impl Engine {
             }),
             _ => lane.cut_loss(answer.next),
         };
-        match loss {
-            Some(loss) => drop(self.declare(name, &loss)?),
-            None => drop(self.store_frame(now).map_err(ReadError::Io)?),
-        }
+        let stored = match loss {
+            Some(loss) => self.declare(name, &loss).map(drop),
+            None => self.store_frame(now).map(drop).map_err(ReadError::Io),
+        };
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        if let Err(error) = stored {
+            // The next handshake must see again that the stream is another.
+            lane.record.topic_id = topic_before;
+            return Err(error);
+        }
         lane.drop_unneeded_loss(answer);
         lane.confirm_losses(answer.next);
         lane.acknowledge(now, answer.next);

@@ -275,3 +275,87 @@ fn a_loss_of_which_the_broker_had_a_part_is_declared_for_the_rest() {
         (Position(20), "lane-lost".into())
     );
 }
+
+#[test]
+fn a_stream_made_again_is_told_what_the_old_one_had() {
+    let (mut world, mut engine) = World::new();
+    (0..3).for_each(|_| world.batch(&mut engine));
+    let _ = engine.handshake(&lane(), &answer(0, 0)).unwrap();
+    engine.acknowledge(&lane(), Position(20));
+    assert_eq!(engine.lane_states()[0].oldest, Position(0), "all is kept");
+    let other = ResumeAnswer {
+        topic_id: TopicId([8; 16]),
+        ..answer(0, 0)
+    };
+    for _ in 0..2 {
+        let handshake = engine.handshake(&lane(), &other).unwrap();
+        assert_eq!(handshake, Handshake::Send(Position(0)));
+        let told = read(&mut engine, 0);
+        assert_eq!(
+            (told.next, reason(&told)),
+            (Position(20), "recreated".into())
+        );
+        engine = world.reopen(engine);
+    }
+    let told = read(&mut engine, 0);
+    let crc = crc_of(&told.bytes);
+    let confirmed = ResumeAnswer {
+        topic_id: TopicId([8; 16]),
+        ..answer(20, crc)
+    };
+    let handshake = engine.handshake(&lane(), &confirmed).unwrap();
+    assert_eq!(handshake, Handshake::Send(Position(20)));
+    assert_eq!(lost(&read(&mut engine, 20).bytes), None, "events again");
+    assert_eq!(engine.status().lanes[0].lost_events, 0, "none is lost");
+}
+
+#[test]
+fn what_nobody_waits_for_is_given_up_and_declared_once_there_is_a_stream() {
+    let (mut world, mut engine) = World::new();
+    (0..5).for_each(|_| world.batch(&mut engine));
+    let _ = engine.handshake(&lane(), &answer(0, 0)).unwrap();
+    read(&mut engine, 0);
+    engine.acknowledge(&lane(), Position(10));
+    engine.give_up(&lane()).unwrap();
+    engine.give_up(&lane()).unwrap();
+    let figures = |engine: &mut Engine| {
+        let lane = engine.status().lanes.remove(0);
+        (lane.events, lane.lost_events)
+    };
+    assert_eq!(figures(&mut engine), (0, 40));
+    let mut engine = world.reopen(engine);
+    world.batch(&mut engine);
+    assert_eq!(figures(&mut engine), (10, 40));
+    engine.give_up(&lane()).unwrap();
+    world.batch(&mut engine);
+    let mut engine = world.reopen(engine);
+    assert_eq!(figures(&mut engine), (10, 50));
+    let other = ResumeAnswer {
+        topic_id: TopicId([8; 16]),
+        ..answer(0, 0)
+    };
+    let handshake = engine.handshake(&lane(), &other).unwrap();
+    assert_eq!(handshake, Handshake::Send(Position(0)));
+    let (told, gone) = (read(&mut engine, 0), read(&mut engine, 10));
+    assert_eq!(
+        (told.next, reason(&told)),
+        (Position(10), "recreated".into())
+    );
+    assert_eq!((gone.next, reason(&gone)), (Position(60), "refused".into()));
+    engine.acknowledge(&lane(), Position(60));
+    assert_eq!(read(&mut engine, 60).next, Position(70), "events again");
+    assert_eq!(figures(&mut engine), (10, 50), "counted once");
+}
+
+#[test]
+fn what_was_given_up_and_is_there_after_all_counts_as_arrived() {
+    let (mut world, mut engine) = World::new();
+    (0..3).for_each(|_| world.batch(&mut engine));
+    let crc = crc_of(&read(&mut engine, 0).bytes);
+    engine.give_up(&lane()).unwrap();
+    let mut engine = world.reopen(engine);
+    let handshake = engine.handshake(&lane(), &answer(10, crc)).unwrap();
+    assert_eq!(handshake, Handshake::Send(Position(10)));
+    let gone = read(&mut engine, 10);
+    assert_eq!((gone.next, reason(&gone)), (Position(30), "refused".into()));
+}

@@ -20,6 +20,7 @@ pub(super) struct World {
     pub(super) packet_id: u16,
     pub(super) status_asked: usize,
     pub(super) held: BTreeMap<LaneName, String>,
+    pub(super) given_up: Vec<LaneName>,
     pub(super) aside: Vec<(LaneName, Position)>,
     pub(super) most_open: usize,
 }
@@ -126,6 +127,7 @@ impl World {
                 lane.acked = up_to;
             }
             Output::SetAside { lane, first } => self.aside.push((lane, first)),
+            Output::GiveUp { lane } => self.given_up.push(lane),
             Output::Hold { lane, error } => drop(self.held.insert(lane, error)),
             Output::Release { lane } => drop(self.held.remove(&lane)),
             Output::Link(up) => assert!(!up || self.connected),
