@@ -10,6 +10,8 @@ use serde::Deserialize;
 
 pub use url::{Scheme, Url, UrlError};
 
+use crate::sources::lines::Origin;
+
 /// Where the log lies if nothing is said; `./headwater-data` if that cannot be written.
 pub const DATA_DIR_DEFAULT: &str = "/var/lib/headwater-agent";
 
@@ -112,7 +114,7 @@ pub enum OnMissingStream {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct SourceSettings {
-    /// `mqtt` or `system`.
+    /// `mqtt`, `lines` or `system`.
     pub kind: String,
     /// Its name in topics, status and metrics; default: the kind.
     pub name: Option<String>,
@@ -193,6 +195,9 @@ impl Config {
         for path in paths.into_iter().flatten() {
             *path = headwater_settings::beside(file, path);
         }
+        for source in &mut self.source {
+            source.resolve_from(file);
+        }
     }
 }
 
@@ -214,6 +219,16 @@ impl SourceSettings {
     /// The name; the kind if none was given.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.kind)
+    }
+
+    fn resolve_from(&mut self, file: &Path) {
+        let Some(Ok(mut origin)) = self.from.as_deref().map(Origin::parse) else {
+            return;
+        };
+        if let Some(path) = origin.path_mut() {
+            *path = headwater_settings::beside(file, path);
+            self.from = Some(origin.to_string());
+        }
     }
 
     /// The stream; `events` if none was given.

@@ -153,7 +153,7 @@ async fn start(config: Config, stopping: &Stopping, last: &Stopping) -> Result<S
     for source in &config.source {
         let intake = Intake::new(source, log.clone(), changes.clone(), stopping.clone())?;
         let opened = sources::open(source, intake.clone()).await?;
-        mqtt = mqtt.or(opened.listen);
+        mqtt = mqtt.or_else(|| opened.listen.filter(|_| source.kind == "mqtt"));
         intakes.push(intake);
         intake_tasks.spawn(opened.task);
     }

@@ -66,6 +66,10 @@ pub enum SourceState {
     Running,
     /// Its events are refused; `error` says why.
     Rejecting,
+    /// What it reads is not there yet; `error` says what.
+    Waiting,
+    /// What it read has ended, and everything is in the log.
+    Done,
     /// It has ended.
     Failed,
 }
@@ -130,7 +134,8 @@ impl Status {
 
     /// Why `/readyz` says no; empty if the agent takes events.
     pub fn not_ready(&self) -> Vec<&'static str> {
-        let rejecting = |source: &Intake| source.view().state != SourceState::Running;
+        let is_bad = |state| matches!(state, SourceState::Rejecting | SourceState::Failed);
+        let rejecting = |source: &Intake| is_bad(source.view().state);
         if self.shared.sources.iter().any(rejecting) {
             vec!["source-rejects"]
         } else {

@@ -6,6 +6,7 @@ use headwater_settings::{Bytes, Places, SettingsError, Span};
 
 use super::{Config, LogSettings, Scheme, SourceSettings, UplinkSettings};
 use crate::device::is_device_name;
+use crate::sources::lines::Origin;
 use crate::sources::template::Template;
 use crate::uplink::{INFLIGHT_BYTES_MAX, INFLIGHT_MAX};
 
@@ -55,12 +56,17 @@ impl Config {
             return Err(places.error("source", &format!("may have at most {SOURCES_MAX} tables")));
         }
         let mut names = BTreeSet::new();
+        let mut has_stdin = false;
         for (index, source) in self.source.iter().enumerate() {
             source.check(places, index)?;
             if !names.insert(source.name()) {
                 let key = format!("source[{index}].name");
                 let message = format!("\"{}\" is taken by another source", source.name());
                 return Err(places.error(&key, &message));
+            }
+            if source.from.as_deref() == Some("stdin") && std::mem::replace(&mut has_stdin, true) {
+                let key = format!("source[{index}].from");
+                return Err(places.error(&key, "is stdin, which another source reads"));
             }
         }
         Ok(())
@@ -142,7 +148,10 @@ impl SourceSettings {
             "mqtt" if self.interval.is_some() => return Err(not_for_kind("interval")),
             "system" if self.listen.is_some() => return Err(not_for_kind("listen")),
             "mqtt" | "system" if self.from.is_some() => return Err(not_for_kind("from")),
-            "mqtt" | "system" => {}
+            "lines" if self.listen.is_some() => return Err(not_for_kind("listen")),
+            "lines" if self.interval.is_some() => return Err(not_for_kind("interval")),
+            "lines" if self.from.is_none() => return Err(places.error(&key("from"), "is missing")),
+            "mqtt" | "system" | "lines" => {}
             other => {
                 let message = format!("\"{other}\" is not supported yet");
                 return Err(places.error(&key("kind"), &message));
@@ -153,6 +162,9 @@ impl SourceSettings {
         }
         if headwater_wire::uplink::check_stream(self.stream()).is_err() {
             return Err(places.error(&key("stream"), "may have letters, digits and . _ - only"));
+        }
+        if let Some(from) = &self.from {
+            Origin::parse(from).map_err(|error| places.error(&key("from"), &error.to_string()))?;
         }
         if let Some(topic) = &self.topic {
             Template::parse(topic)

@@ -76,9 +76,23 @@ fn mistakes_are_named_with_their_line() {
             "agent.toml:2: uplink.keep_alive must be between",
         ),
         ("[uplink]\non_missing_stream = \"wait\"", "agent.toml:2: "),
+        ("[[source]]\nkind = \"lines\"", "source[0].from is missing"),
         (
-            "[[source]]\nkind = \"lines\"",
-            "agent.toml:2: source[0].kind \"lines\" is not supported",
+            "[[source]]\nkind = \"canbus\"",
+            "agent.toml:2: source[0].kind \"canbus\" is not supported",
+        ),
+        (
+            "[[source]]\nkind = \"lines\"\nfrom = \"fil:/x\"",
+            "agent.toml:3: source[0].from \"fil:/x\" is none of stdin, file:PATH",
+        ),
+        (
+            "[[source]]\nkind = \"lines\"\nname = \"a\"\nfrom = \"stdin\"\n\
+             [[source]]\nkind = \"lines\"\nname = \"b\"\nfrom = \"stdin\"",
+            "agent.toml:8: source[1].from is stdin, which another source reads",
+        ),
+        (
+            "[[source]]\nkind = \"lines\"\nfrom = \"stdin\"\nlisten = \"127.0.0.1:1\"",
+            "agent.toml:4: source[0].listen means nothing",
         ),
         (
             "[[source]]\nkind = \"mqtt\"\ntopic = \"{x}\"",

@@ -5,7 +5,10 @@
 //! until it is durable before anybody is told. To add one: a file here, a line in [`open`], its
 //! kind in `config/check.rs`.
 
+mod budget;
+pub mod lines;
 pub mod mqtt;
+mod reject;
 pub mod system;
 pub mod template;
 
@@ -58,6 +61,7 @@ pub async fn open(settings: &SourceSettings, intake: Intake) -> Result<Opened, S
                 .map_or(SYSTEM_INTERVAL_DEFAULT, |span| span.duration());
             Ok(system::open(intake, interval))
         }
+        "lines" => lines::open(intake, settings.from.as_deref().unwrap_or_default()).await,
         kind => Err(SourceError::Kind(kind.to_owned())),
     }
 }
@@ -74,6 +78,22 @@ pub enum SourceError {
         address: String,
         /// What the system says.
         reason: std::io::Error,
+    },
+    /// A thread cannot be had.
+    #[error("Source {name} cannot start: {reason}")]
+    Thread {
+        /// The source.
+        name: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// The settings were not checked.
+    #[error("Source {name}: {reason}")]
+    Origin {
+        /// The source.
+        name: String,
+        /// What is wrong.
+        reason: lines::OriginError,
     },
     /// The settings were not checked.
     #[error("Source kind \"{0}\" is not supported yet")]

@@ -10,6 +10,7 @@ use serde::Serialize;
 use sysinfo::{Components, Disks, Networks, System};
 use tokio::time::MissedTickBehavior;
 
+use super::template::level;
 use super::{Intake, Opened};
 
 /// Readings of one round at most; a machine with hundreds of mounts shows the first ones.
@@ -276,18 +277,6 @@ fn mount_name(mount: &str) -> String {
     } else {
         level(&trimmed.replace('/', "-"))
     }
-}
-
-/// One topic level: neither separators nor wildcards nor control characters.
-fn level(name: &str) -> String {
-    let plain = |c: char| {
-        if c.is_control() || "/+#$ ".contains(c) {
-            '-'
-        } else {
-            c
-        }
-    };
-    name.trim().chars().map(plain).collect()
 }
 
 #[cfg(test)]

@@ -83,6 +83,18 @@ impl Template {
     }
 }
 
+/// A name as one topic level: neither separators nor wildcards nor control characters.
+pub fn level(name: &str) -> String {
+    let plain = |c: char| {
+        if c.is_control() || "/+#$ ".contains(c) {
+            '-'
+        } else {
+            c
+        }
+    };
+    name.trim().chars().map(plain).collect()
+}
+
 impl Part {
     fn parse(field: &str) -> Result<Self, TemplateError> {
         match field {

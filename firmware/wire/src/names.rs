@@ -18,6 +18,8 @@ pub const MQTT_EXPIRY: &str = "mqtt-expiry";
 pub const DEVICE: &str = "hw-device";
 /// Record header of a loss record: the range of lost positions, `A-B`, B not included.
 pub const LOST: &str = "hw-lost";
+/// Record header: why a record lies in stream `rejected`, UTF-8.
+pub const REASON: &str = "hw-reason";
 /// User property of a delivery: `<stream>/<partition>/<offset>`.
 pub const OFFSET: &str = "hw-offset";
 

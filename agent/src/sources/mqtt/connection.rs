@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::Open;
-use super::budget::Held;
 use super::session::Session;
+use crate::sources::budget::Held;
 
 /// Bytes taken from the socket at a time; the buffer lives on the stack for one read.
 const READ_BYTES: usize = 16 * 1024;

@@ -8,7 +8,6 @@
 //! `connection` moves bytes, `session` answers packets, `record` makes events, `hub` knows the
 //! subscribers, `budget` bounds the memory of all connections together.
 
-mod budget;
 mod connect;
 mod connection;
 mod hub;
@@ -23,8 +22,8 @@ use headwater_wire::uplink::EVENT_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::budget::Budget;
 use super::{Intake, Opened, SourceError};
-use budget::Budget;
 use hub::Hub;
 
 /// What one door takes. All connections share the agent's small memory.

@@ -16,9 +16,9 @@ use headwater_mqtt::{
 use tokio::sync::Notify;
 
 use super::Open;
-use super::budget::Held;
 use super::connect::{self, Client, Refusal, Will};
 use super::hub::Mailbox;
+use crate::sources::budget::Held;
 use publish::{Gather, Pending};
 
 /// A client's session.

@@ -9,7 +9,7 @@ use headwater_mqtt::{Ack, Id, Packet, PropertyBuf, Publish, Qos, Reason, Value, 
 use super::Session;
 use crate::log::{AppendError, Event};
 use crate::sources::Refused;
-use crate::sources::mqtt::budget::Held;
+use crate::sources::budget::Held;
 use crate::sources::mqtt::hub::Publication;
 use crate::sources::mqtt::record;
 

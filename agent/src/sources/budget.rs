@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 /// Bytes in use by all connections together. A connection that finds it spent stops reading until
 /// some are given back; it may overshoot by what it had read by then.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
+pub(in crate::sources) struct Budget {
     shared: Arc<Shared>,
 }
 
@@ -21,13 +21,13 @@ struct Shared {
 
 /// What one holder has taken; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(in crate::sources) struct Held {
     budget: Budget,
     bytes: usize,
 }
 
 impl Budget {
-    pub(super) fn new(max: usize) -> Self {
+    pub(in crate::sources) fn new(max: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
                 used: AtomicUsize::new(0),
@@ -37,7 +37,7 @@ impl Budget {
         }
     }
 
-    pub(super) fn hold(&self, bytes: usize) -> Held {
+    pub(in crate::sources) fn hold(&self, bytes: usize) -> Held {
         self.shared.used.fetch_add(bytes, Ordering::AcqRel);
         Held {
             budget: self.clone(),
@@ -45,12 +45,12 @@ impl Budget {
         }
     }
 
-    pub(super) fn is_spent(&self) -> bool {
+    pub(in crate::sources) fn is_spent(&self) -> bool {
         self.shared.used.load(Ordering::Acquire) >= self.shared.max
     }
 
     /// Resolves once there is something left.
-    pub(super) async fn available(&self) {
+    pub(in crate::sources) async fn available(&self) {
         loop {
             let freed = self.shared.freed.notified();
             tokio::pin!(freed);
@@ -65,7 +65,7 @@ impl Budget {
 
 impl Held {
     /// Changes the amount.
-    pub(super) fn set(&mut self, bytes: usize) {
+    pub(in crate::sources) fn set(&mut self, bytes: usize) {
         let used = &self.budget.shared.used;
         if bytes >= self.bytes {
             used.fetch_add(bytes - self.bytes, Ordering::AcqRel);
