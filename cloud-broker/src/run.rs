@@ -210,6 +210,8 @@ fn options(config: &Config, metrics: &Arc<Metrics>) -> Options {
     let streams = config.stream.iter().map(|stream| stream.spec()).collect();
     let mut options = Options::new(data_dir::choose(config), streams);
     options.metrics = Arc::clone(metrics);
+    options.groups.session_ms_min =
+        i32::try_from(config.kafka.group_min_session.ms()).unwrap_or(i32::MAX);
     options.lanes_per_device = config.limits.lanes_per_device as usize;
     options.disk_min_free_percent = config.limits.disk_min_free.rounded_up();
     options.request_memory_bytes = config.limits.request_memory.as_usize();

@@ -9,6 +9,7 @@
 pub mod bloom;
 pub mod catalog;
 pub mod entry;
+pub mod groups;
 pub mod interest;
 pub mod journal;
 pub mod lanes;

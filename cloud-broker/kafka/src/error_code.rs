@@ -39,12 +39,32 @@ codes! {
     NOT_LEADER_OR_FOLLOWER = 6,
     /// The batch is larger than `max.message.bytes`.
     MESSAGE_TOO_LARGE = 10,
+    /// The metadata of a committed offset is too long.
+    OFFSET_METADATA_TOO_LARGE = 12,
     /// Not now; clients ask again.
     COORDINATOR_LOAD_IN_PROGRESS = 14,
+    /// What a group should remember cannot be written now; clients ask again.
+    COORDINATOR_NOT_AVAILABLE = 15,
+    /// This broker does not keep the group, or is about to stop.
+    NOT_COORDINATOR = 16,
     /// The topic's name is not legal.
     INVALID_TOPIC_EXCEPTION = 17,
     /// `acks` is none of 0, 1 and -1.
     INVALID_REQUIRED_ACKS = 21,
+    /// The member's generation is not the group's.
+    ILLEGAL_GENERATION = 22,
+    /// The members of a group have no protocol in common.
+    INCONSISTENT_GROUP_PROTOCOL = 23,
+    /// A group's name is empty or too long.
+    INVALID_GROUP_ID = 24,
+    /// The group has no such member.
+    UNKNOWN_MEMBER_ID = 25,
+    /// The session timeout is out of range.
+    INVALID_SESSION_TIMEOUT = 26,
+    /// The members of the group are to join again.
+    REBALANCE_IN_PROGRESS = 27,
+    /// The commit names too many offsets.
+    INVALID_COMMIT_OFFSET_SIZE = 28,
     /// The API does not exist in the version asked.
     UNSUPPORTED_VERSION = 35,
     /// There is a topic of this name.
@@ -69,6 +89,10 @@ codes! {
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
     /// The disk failed or is full; clients send it again.
     KAFKA_STORAGE_ERROR = 56,
+    /// The group has members.
+    NON_EMPTY_GROUP = 68,
+    /// There is no such group.
+    GROUP_ID_NOT_FOUND = 69,
     /// No fetch session of this id.
     FETCH_SESSION_ID_NOT_FOUND = 70,
     /// The fetch session's epoch is not the next one.
@@ -81,6 +105,14 @@ codes! {
     UNKNOWN_LEADER_EPOCH = 75,
     /// The codec does not exist in the Produce version used.
     UNSUPPORTED_COMPRESSION_TYPE = 76,
+    /// Join again with the member id that the answer carries.
+    MEMBER_ID_REQUIRED = 79,
+    /// There is no room for more members.
+    GROUP_MAX_SIZE_REACHED = 81,
+    /// Another process has taken this static member's place.
+    FENCED_INSTANCE_ID = 82,
+    /// A member of the group reads this topic.
+    GROUP_SUBSCRIBED_TO_TOPIC = 86,
     /// The batch or one of its records is not acceptable.
     INVALID_RECORD = 87,
     /// No topic of this id.

@@ -19,10 +19,12 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+pub use api::{APIS, Api, Incoming, ParseError, Request, Response, encode, parse};
 pub use api::{
-    APIS, Api, Incoming, ParseError, Request, Response, api_versions, config, create_topics,
-    delete_topics, describe_cluster, describe_configs, encode, fetch, init_producer_id,
-    list_offsets, metadata, offset_for_leader_epoch, parse, produce,
+    api_versions, config, create_topics, delete_groups, delete_topics, describe_cluster,
+    describe_configs, describe_groups, fetch, find_coordinator, heartbeat, init_producer_id,
+    join_group, leave_group, list_groups, list_offsets, metadata, offset_commit, offset_delete,
+    offset_fetch, offset_for_leader_epoch, produce, sync_group,
 };
 pub use encoded::{EncodeError, Encoded};
 pub use error_code::ErrorCode;

@@ -1,5 +1,6 @@
 //! Every API in every version, against the codec crate's client side.
 
+mod groups;
 mod hostile;
 mod requests;
 mod responses;

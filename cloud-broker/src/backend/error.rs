@@ -24,7 +24,7 @@ pub enum OpenError {
     #[error("Cannot create the configured streams: {0}")]
     Unavailable(Unavailable),
     /// The system gives no thread.
-    #[error("Cannot start the journal thread: {0}")]
+    #[error("Cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
 

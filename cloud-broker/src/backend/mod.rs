@@ -10,6 +10,7 @@ mod commit;
 mod devices;
 mod error;
 mod gate;
+mod groups;
 mod ids;
 mod inbox;
 mod open;
@@ -39,6 +40,7 @@ use worker::End;
 pub use commit::{Commit, CommittedBatch, Tail, TailStep};
 pub use devices::{DeviceView, LaneView};
 pub use error::{AppendError, CreateError, DeleteError, OpenError, ReadError, Unavailable};
+pub use groups::Coordinator;
 pub use inbox::{Busy, Inbox, Progress, Submit};
 pub use options::{Clock, Options, Space};
 pub use read::{Bounds, StoredBatch};
@@ -79,18 +81,23 @@ impl Backend {
     /// # Errors
     /// [`OpenError`].
     pub fn open_on(store: Store, options: Options) -> Result<Arc<Self>, OpenError> {
-        let (shared, mut worker) = open::open(store, options)?;
+        let (shared, mut worker, groups, desk) = open::open(store, options)?;
         worker.declare().map_err(OpenError::Unavailable)?;
         let end = Arc::clone(&worker.end);
         let thread = std::thread::Builder::new().name("headwater-journal".to_owned());
         let thread = thread
             .spawn(move || worker.run())
             .map_err(OpenError::Thread)?;
-        Ok(Arc::new(Self {
-            shared,
+        let backend = Arc::new(Self {
+            shared: Arc::clone(&shared),
             end,
             thread: Mutex::new(Some(thread)),
-        }))
+        });
+        let coordinator = &shared.coordinator;
+        coordinator
+            .start(desk, Arc::clone(&shared), groups)
+            .map_err(OpenError::Thread)?;
+        Ok(backend)
     }
 
     /// Flushes, writes a snapshot and ends the journal; blocks. What comes later is refused.
@@ -130,6 +137,12 @@ impl Backend {
         answer
             .await
             .unwrap_or(Err(DeleteError::Unavailable(Unavailable::Stopped)))
+    }
+
+    /// The coordinator of consumer groups: whoever lists, describes, joins or deletes groups, at
+    /// whatever door, asks it.
+    pub fn coordinator(&self) -> &Coordinator {
+        &self.shared.coordinator
     }
 
     /// Identity of the cluster, made with its first start.
@@ -268,6 +281,7 @@ impl Backend {
         {
             tracing::error!("The journal thread has failed");
         }
+        self.shared.coordinator.stop();
     }
 }
 

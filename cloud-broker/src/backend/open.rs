@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use headwater_broker_core::groups::Groups;
 use headwater_broker_core::journal::{Recovered, Settings};
 use headwater_store::format::chunk::{Link, Reason, Tombstone, encode_tombstone};
 use headwater_store::traits::{Registers, Slot};
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::commit::Ring;
 use super::devices::Devices;
 use super::error::OpenError;
+use super::groups::{Coordinator, Desk};
 use super::ids::ProducerIds;
 use super::options::Options;
 use super::random;
@@ -27,8 +29,11 @@ use super::worker::{End, Worker};
 use super::writer::{Writer, put_frame};
 use reading::Reading;
 
-/// Opens the log in `store`, and gives what doors share and what the journal's thread works with.
-pub(super) fn open(store: Store, options: Options) -> Result<(Arc<Shared>, Worker), OpenError> {
+/// What doors share, and what the journal's and the coordinator's threads work with.
+type Opened = (Arc<Shared>, Worker, Groups, Desk);
+
+/// Opens the log in `store`.
+pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> {
     for spec in &options.streams {
         let error = |error| OpenError::Stream {
             name: spec.name.clone(),
@@ -73,6 +78,9 @@ pub(super) fn open(store: Store, options: Options) -> Result<(Arc<Shared>, Worke
     let recovered = recovery
         .finish(declared, settings)
         .map_err(|error| OpenError::Inconsistent(error.to_string()))?;
+    let records = recovered.journal.group_records();
+    let groups = Groups::load(options.groups, records, (options.clock)())
+        .map_err(|error| OpenError::Inconsistent(error.to_string()))?;
     let journal = u32::try_from(journals.len() - 1).unwrap_or(u32::MAX);
     let writer = Writer::new(Arc::clone(&store.slots), inc, journal);
     let parts = Parts {
@@ -81,12 +89,9 @@ pub(super) fn open(store: Store, options: Options) -> Result<(Arc<Shared>, Worke
         cluster_id: cluster.id.0,
         journals,
     };
-    Ok(assemble(
-        parts,
-        recovered,
-        writer,
-        Snapshots::new(claims, changed),
-    ))
+    let snapshots = Snapshots::new(claims, changed);
+    let (shared, worker, desk) = assemble(parts, recovered, writer, snapshots);
+    Ok((shared, worker, groups, desk))
 }
 
 struct Parts {
@@ -101,7 +106,7 @@ fn assemble(
     recovered: Recovered,
     writer: Writer,
     snapshots: Snapshots,
-) -> (Arc<Shared>, Worker) {
+) -> (Arc<Shared>, Worker, Desk) {
     let Parts {
         store,
         options,
@@ -122,6 +127,7 @@ fn assemble(
     };
     let table = indexes.into_iter().enumerate().map(cell).collect();
     let room = options.request_memory_bytes / 2;
+    let (coordinator, desk) = Coordinator::new();
     let shared = Arc::new(Shared {
         store,
         cluster_id,
@@ -135,12 +141,13 @@ fn assemble(
         jobs: Mutex::default(),
         room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
         devices: Mutex::new(devices),
+        coordinator,
         producer_ids: ProducerIds::default(),
         options,
     });
     let end = Arc::new(End::default());
     let worker = Worker::new(Arc::clone(&shared), journal, writer, snapshots, end);
-    (shared, worker)
+    (shared, worker, desk)
 }
 
 /// Ends a journal of an earlier life. Gives the tombstone's slot.

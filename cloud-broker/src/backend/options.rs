@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use headwater_broker_core::StreamSpec;
+use headwater_broker_core::groups::Limits as GroupLimits;
 use headwater_store::Store;
 use headwater_wire::time::Millis;
 
@@ -25,6 +26,8 @@ pub struct Options {
     pub streams: Vec<StreamSpec>,
     /// Most lanes that one device may have.
     pub lanes_per_device: usize,
+    /// What consumer groups may use.
+    pub groups: GroupLimits,
     /// Most bytes that wait for a commit, all doors together.
     pub request_memory_bytes: usize,
     /// Least share of the disk that stays free, percent.
@@ -66,6 +69,7 @@ impl Options {
             data_dir,
             streams,
             lanes_per_device: 64,
+            groups: GroupLimits::default(),
             request_memory_bytes: 128 << 20,
             disk_min_free_percent: 5,
             recent_bytes: 16 << 20,
@@ -88,6 +92,11 @@ impl Options {
     pub(crate) fn on_any_disk(data_dir: &std::path::Path, streams: Vec<StreamSpec>) -> Self {
         Self {
             space: Arc::new(|| None),
+            // Nobody comes in company.
+            groups: GroupLimits {
+                first_wait_ms: 0,
+                ..GroupLimits::default()
+            },
             ..Self::new(data_dir, streams)
         }
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use headwater_broker_core::groups::Record;
 use headwater_broker_core::{Catalog, PartitionId, Stream, StreamId, StreamSpec};
 use headwater_store::{Incarnation, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -11,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::commit::Ring;
 use super::devices::Devices;
 use super::gate::Gate;
+use super::groups::{Coordinator, Receipt};
 use super::ids::ProducerIds;
 use super::inbox::Inbox;
 use super::options::Options;
@@ -36,6 +38,7 @@ pub(super) struct Shared {
     /// Bytes that [`Job::Append`] may still take.
     pub(super) room: Arc<Semaphore>,
     pub(super) devices: Mutex<Devices>,
+    pub(super) coordinator: Coordinator,
     pub(super) producer_ids: ProducerIds,
 }
 
@@ -49,6 +52,12 @@ pub(super) enum Job {
         reply: oneshot::Sender<Result<Appended, AppendError>>,
         /// Gives the room back when the job is done.
         _room: OwnedSemaphorePermit,
+    },
+    /// What a consumer group should remember.
+    Keep {
+        group: String,
+        records: Vec<Record>,
+        receipt: Receipt,
     },
     Create {
         spec: StreamSpec,

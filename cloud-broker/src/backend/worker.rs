@@ -177,6 +177,14 @@ impl Worker {
             },
             Job::Create { spec, reply } => self.create_stream(spec, reply),
             Job::Delete { id, reply } => self.delete_stream(&id, reply),
+            Job::Keep {
+                group,
+                records,
+                receipt,
+            } => {
+                self.journal.keep_group(&group, records);
+                Told::Kept(receipt)
+            }
         };
         self.told_at_commit.push(told);
     }

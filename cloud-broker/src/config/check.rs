@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use headwater_broker_core::catalog::{PARTITIONS_MAX, SpecError};
 use headwater_settings::{Places, SettingsError, Span};
 
-use super::{Config, KafkaConfig, MAX_PACKET_MAX, MAX_PACKET_MIN, StreamConfig};
+use super::{Config, MAX_PACKET_MAX, MAX_PACKET_MIN, StreamConfig};
 
 const KEEP_ALIVE_MAX: Span = Span::from_secs(65_535);
+const GROUP_MIN_SESSION_MAX: Span = Span::from_secs(1800);
 
 impl Config {
     pub(super) fn check(&self, places: &Places) -> Result<(), SettingsError> {
@@ -32,13 +33,7 @@ impl Config {
         places.only_default("listeners.ws", &self.listeners.ws, &None)?;
         places.only_default("listeners.wss", &self.listeners.wss, &None)?;
         places.only_default("auth.users", &self.auth.users, &None)?;
-        places.only_default("auth.acl", &self.auth.acl, &None)?;
-        let group_min_session = KafkaConfig::default().group_min_session;
-        places.only_default(
-            "kafka.group_min_session",
-            &self.kafka.group_min_session,
-            &group_min_session,
-        )
+        places.only_default("auth.acl", &self.auth.acl, &None)
     }
 
     fn check_listeners(&self, places: &Places) -> Result<(), SettingsError> {
@@ -74,6 +69,9 @@ impl Config {
         if !(1..=PARTITIONS_MAX).contains(&partitions) {
             let message = format!("must be from 1 to {PARTITIONS_MAX}");
             return Err(places.error("kafka.auto_create_partitions", &message));
+        }
+        if self.kafka.group_min_session > GROUP_MIN_SESSION_MAX {
+            return Err(places.error("kafka.group_min_session", "must be at most 30min"));
         }
         if i32::try_from(self.kafka.max_request.0).is_err() {
             return Err(places.error("kafka.max_request", "must be less than 2GiB"));

@@ -169,11 +169,6 @@ fn a_key_without_its_feature_is_accepted_at_its_default_only() {
         ("[auth]\nusers = \"users\"\n", 2, "auth.users"),
         ("[auth]\nacl = \"acl.toml\"\n", 2, "auth.acl"),
         (
-            "[kafka]\ngroup_min_session = \"1s\"\n",
-            2,
-            "kafka.group_min_session",
-        ),
-        (
             "[[stream]]\nname = \"a\"\ntransient = true\n",
             3,
             "stream[0].transient",

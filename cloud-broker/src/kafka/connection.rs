@@ -90,7 +90,7 @@ async fn greet(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> Res
     let local = stream.local_addr()?;
     let Some(tls) = &shared.tls else {
         let identity = shared.door.auth.admit(peer.ip(), None);
-        let session = Session::new(shared, local, None, admitted(peer, identity)?);
+        let session = Session::new(shared, (local, peer), None, admitted(peer, identity)?);
         return talk(Arc::new(session), stream).await;
     };
     let stream = timeout(HANDSHAKE_MAX, tls.acceptor().accept(stream)).await??;
@@ -100,7 +100,7 @@ async fn greet(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> Res
         .auth
         .admit(peer.ip(), peer_certificate(handshake));
     let identity = admitted(peer, identity)?;
-    let session = Session::new(shared, local, handshake.server_name(), identity);
+    let session = Session::new(shared, (local, peer), handshake.server_name(), identity);
     talk(Arc::new(session), stream).await
 }
 

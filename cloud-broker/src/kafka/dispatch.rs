@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use headwater_kafka::{ErrorCode, Header, Request, Response};
 
+use super::groups::{self, admin, members, offsets};
 use super::room::Room;
 use super::session::Session;
 use super::{
@@ -73,6 +74,35 @@ pub(super) async fn handle(
         }
         Request::DescribeCluster(request) => {
             Response::DescribeCluster(describe_cluster::handle(session, &request))
+        }
+        Request::FindCoordinator(request) => {
+            Response::FindCoordinator(groups::find(session, request))
+        }
+        Request::JoinGroup(request) => {
+            Response::JoinGroup(members::join(session, header, request).await)
+        }
+        Request::SyncGroup(request) => Response::SyncGroup(members::sync(session, request).await),
+        Request::Heartbeat(request) => {
+            Response::Heartbeat(members::heartbeat(session, request).await)
+        }
+        Request::LeaveGroup(request) => {
+            Response::LeaveGroup(members::leave(session, request).await)
+        }
+        Request::OffsetCommit(request) => {
+            Response::OffsetCommit(offsets::commit(session, request).await)
+        }
+        Request::OffsetFetch(request) => {
+            Response::OffsetFetch(offsets::fetch(session, request).await)
+        }
+        Request::OffsetDelete(request) => {
+            Response::OffsetDelete(offsets::delete(session, request).await)
+        }
+        Request::ListGroups(request) => Response::ListGroups(admin::list(session, request).await),
+        Request::DescribeGroups(request) => {
+            Response::DescribeGroups(admin::describe(session, request).await)
+        }
+        Request::DeleteGroups(request) => {
+            Response::DeleteGroups(admin::delete(session, request).await)
         }
     };
     Ok(response.into())

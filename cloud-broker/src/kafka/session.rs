@@ -1,6 +1,6 @@
 //! What the handlers of one connection share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headwater_kafka::api_versions::Software;
@@ -52,17 +52,18 @@ pub(super) struct Session {
     pub(super) identity: Option<Identity>,
     /// Where clients that came in here find this broker.
     pub(super) host: String,
+    peer: IpAddr,
     /// The listener's port.
     pub(super) port: u16,
     software: OnceLock<Software>,
 }
 
 impl Session {
-    /// `local` is the address that the client connected to, `server_name` the one that it asked
+    /// `local` is the address that the client connected to, `peer` its own, `server_name` the one that it asked
     /// for in the TLS handshake.
     pub(super) fn new(
         shared: &Arc<Shared>,
-        local: SocketAddr,
+        (local, peer): (SocketAddr, SocketAddr),
         server_name: Option<&str>,
         identity: Option<Identity>,
     ) -> Self {
@@ -77,6 +78,7 @@ impl Session {
             identity,
             host,
             port: local.port(),
+            peer: peer.ip().to_canonical(),
             software: OnceLock::new(),
         }
     }
@@ -91,6 +93,11 @@ impl Session {
 
     pub(super) fn config(&self) -> &Config {
         &self.shared.door.config
+    }
+
+    /// Where the client comes from, as Kafka writes it.
+    pub(super) fn client_host(&self) -> String {
+        format!("/{}", self.peer)
     }
 
     /// Keeps what the client says it is, for the log.

@@ -3,6 +3,7 @@
 mod appending;
 mod configs;
 mod describing;
+mod groups;
 mod hostile;
 mod matrix;
 mod reading;

@@ -12,7 +12,7 @@ use headwater_wire::{crc, murmur2, topic};
 
 use crate::{PartitionId, StreamId};
 
-pub use internal::{CATALOG, DEVICES, INTERNAL_PREFIX, LANES, internal_streams};
+pub use internal::{CATALOG, DEVICES, GROUPS, INTERNAL_PREFIX, LANES, internal_streams};
 pub use record::{CatalogRecord, RecordError};
 pub use spec::{
     Cleanup, FILTER_BYTES_MAX, FILTERS_MAX, NAME_BYTES_MAX, PARTITIONS_MAX, PARTITIONS_OF_ALL_MAX,

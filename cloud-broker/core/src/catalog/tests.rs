@@ -130,7 +130,12 @@ fn stored_records_stay_readable() {
 fn internal_streams_keep_their_identities() {
     let found =
         internal_streams().map(|(id, spec)| (crate::uuid::format(&id), spec.name, spec.partitions));
-    let expected = [("1", CATALOG, 1), ("2", LANES, 16), ("3", DEVICES, 16)];
+    let expected = [
+        ("1", CATALOG, 1),
+        ("2", LANES, 16),
+        ("3", DEVICES, 16),
+        ("4", GROUPS, 16),
+    ];
     let expected = expected.map(|(number, name, partitions)| {
         let id = format!("68656164-7761-7465-7200-00000000000{number}");
         (id, name.to_owned(), partitions)

@@ -1,8 +1,9 @@
-//! Records that the broker writes for itself: catalog, bindings of lanes, devices' status.
+//! Records that the broker writes for itself: catalog, bindings of lanes, devices' status, groups.
 
 use headwater_wire::batch::BatchBuilder;
 
-use crate::PartitionId;
+use crate::groups::Record;
+use crate::{PartitionId, catalog};
 
 use super::Journal;
 use super::part::Kept;
@@ -19,17 +20,31 @@ impl Journal {
     /// Writes a record of an internal stream with the rest of the chunk; without a value it
     /// deletes the key.
     pub(super) fn keep(&mut self, stream: &str, key: &[u8], value: Option<Vec<u8>>) {
-        let stream = self
-            .catalog
-            .by_name(stream)
-            .expect("internal streams are always there");
-        let id = stream.partition_for_key(key);
+        let id = self.internal_partition(stream, key);
+        self.keep_in(id, key.to_vec(), value);
+    }
+
+    /// Writes records of one consumer group with the rest of the chunk, in their order.
+    pub fn keep_group(&mut self, group: &str, records: Vec<Record>) {
+        let id = self.internal_partition(catalog::GROUPS, group.as_bytes());
+        for Record { key, value } in records {
+            self.keep_in(id, key, value);
+        }
+    }
+
+    fn internal_partition(&self, stream: &str, key: &[u8]) -> PartitionId {
+        let stream = self.catalog.by_name(stream);
+        let stream = stream.expect("internal streams are always there");
+        stream.partition_for_key(key)
+    }
+
+    fn keep_in(&mut self, id: PartitionId, key: Vec<u8>, value: Option<Vec<u8>>) {
         let batch = self.log.chunk.internal.entry(id).or_default();
         batch
             .records
-            .push(0, Some(key), value.as_deref(), std::iter::empty())
+            .push(0, Some(&key), value.as_deref(), std::iter::empty())
             .expect("internal records are small, and chunks are written when they are full");
-        batch.kept.push((key.to_vec(), value));
+        batch.kept.push((key, value));
     }
 
     /// Puts the internal records of the chunk into their places.

@@ -1,4 +1,4 @@
-//! What is known of agents, all of it: for the start, when there are no changes yet.
+//! What is known of agents and groups, all of it: for the start, when there are no changes yet.
 
 use bytes::Bytes;
 use headwater_wire::time::Millis;
@@ -10,6 +10,14 @@ use super::part::Kept;
 use super::{Journal, LaneMoved, StatusKept};
 
 impl Journal {
+    /// The newest records of `__groups`: key and value.
+    pub fn group_records(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let groups = self.catalog.by_name(catalog::GROUPS).expect("always there");
+        let parts = groups.partitions.iter();
+        let records = parts.flat_map(|id| &self.log.parts[id.index()].records);
+        records.map(|(key, kept)| (key.as_slice(), kept.value.as_slice()))
+    }
+
     pub(super) fn lanes(&self) -> Vec<LaneMoved> {
         let mut lanes = Vec::new();
         for (device, stream_name, binding) in self.bindings.iter() {

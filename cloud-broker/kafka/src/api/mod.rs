@@ -11,15 +11,26 @@ use crate::{ErrorCode, Header};
 pub mod api_versions;
 pub mod config;
 pub mod create_topics;
+pub mod delete_groups;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_groups;
 pub mod fetch;
+pub mod find_coordinator;
+pub mod heartbeat;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod sync_group;
 
 /// One line of the version table.
 #[derive(Debug)]
@@ -51,12 +62,23 @@ pub static APIS: &[Api] = &[
     fetch::API,
     list_offsets::API,
     metadata::API,
+    offset_commit::API,
+    offset_fetch::API,
+    find_coordinator::API,
+    join_group::API,
+    heartbeat::API,
+    leave_group::API,
+    sync_group::API,
+    describe_groups::API,
+    list_groups::API,
     api_versions::API,
     create_topics::API,
     delete_topics::API,
     init_producer_id::API,
     offset_for_leader_epoch::API,
     describe_configs::API,
+    delete_groups::API,
+    offset_delete::API,
     describe_cluster::API,
 ];
 
@@ -101,6 +123,28 @@ pub enum Request {
     DescribeConfigs(describe_configs::Request),
     /// The brokers.
     DescribeCluster(describe_cluster::Request),
+    /// Remember how far a group has come.
+    OffsetCommit(offset_commit::Request),
+    /// How far groups have come.
+    OffsetFetch(offset_fetch::Request),
+    /// Who keeps a group.
+    FindCoordinator(find_coordinator::Request),
+    /// Become a member of a group.
+    JoinGroup(join_group::Request),
+    /// Stay a member.
+    Heartbeat(heartbeat::Request),
+    /// Members go.
+    LeaveGroup(leave_group::Request),
+    /// What a member is to read.
+    SyncGroup(sync_group::Request),
+    /// Members of groups.
+    DescribeGroups(describe_groups::Request),
+    /// All groups.
+    ListGroups(list_groups::Request),
+    /// Forget groups.
+    DeleteGroups(delete_groups::Request),
+    /// Forget how far a group has come.
+    OffsetDelete(offset_delete::Request),
 }
 
 /// An answer, to be encoded with the header of its request.
@@ -128,6 +172,28 @@ pub enum Response {
     DescribeConfigs(describe_configs::Response),
     /// To [`Request::DescribeCluster`].
     DescribeCluster(describe_cluster::Response),
+    /// To [`Request::OffsetCommit`].
+    OffsetCommit(offset_commit::Response),
+    /// To [`Request::OffsetFetch`].
+    OffsetFetch(offset_fetch::Response),
+    /// To [`Request::FindCoordinator`].
+    FindCoordinator(find_coordinator::Response),
+    /// To [`Request::JoinGroup`].
+    JoinGroup(join_group::Response),
+    /// To [`Request::Heartbeat`].
+    Heartbeat(heartbeat::Response),
+    /// To [`Request::LeaveGroup`].
+    LeaveGroup(leave_group::Response),
+    /// To [`Request::SyncGroup`].
+    SyncGroup(sync_group::Response),
+    /// To [`Request::DescribeGroups`].
+    DescribeGroups(describe_groups::Response),
+    /// To [`Request::ListGroups`].
+    ListGroups(list_groups::Response),
+    /// To [`Request::DeleteGroups`].
+    DeleteGroups(delete_groups::Response),
+    /// To [`Request::OffsetDelete`].
+    OffsetDelete(offset_delete::Response),
 }
 
 /// A request together with what its answer needs.
@@ -209,6 +275,19 @@ pub fn encode(header: &Header, response: &Response) -> Result<Encoded, EncodeErr
         Response::DescribeCluster(answer) => {
             answer.encode(header, flexible(&describe_cluster::API))
         }
+        Response::OffsetCommit(answer) => answer.encode(header, flexible(&offset_commit::API)),
+        Response::OffsetFetch(answer) => answer.encode(header, flexible(&offset_fetch::API)),
+        Response::FindCoordinator(answer) => {
+            answer.encode(header, flexible(&find_coordinator::API))
+        }
+        Response::JoinGroup(answer) => answer.encode(header, flexible(&join_group::API)),
+        Response::Heartbeat(answer) => answer.encode(header, flexible(&heartbeat::API)),
+        Response::LeaveGroup(answer) => answer.encode(header, flexible(&leave_group::API)),
+        Response::SyncGroup(answer) => answer.encode(header, flexible(&sync_group::API)),
+        Response::DescribeGroups(answer) => answer.encode(header, flexible(&describe_groups::API)),
+        Response::ListGroups(answer) => answer.encode(header, flexible(&list_groups::API)),
+        Response::DeleteGroups(answer) => answer.encode(header, flexible(&delete_groups::API)),
+        Response::OffsetDelete(answer) => answer.encode(header, flexible(&offset_delete::API)),
     }
 }
 
@@ -223,4 +302,10 @@ fn text(text: &str) -> StrBytes {
 
 fn code(error: ErrorCode) -> i16 {
     error.0
+}
+
+/// A static member's name. Clients that have none send null, some an empty string.
+fn instance(name: Option<StrBytes>) -> Option<String> {
+    let name = name.map(|name| name.as_str().to_owned());
+    name.filter(|name| !name.is_empty())
 }

@@ -6,7 +6,7 @@ use kafka_protocol::messages::MetadataRequest;
 use proptest::prelude::*;
 
 use super::requests::any_frame;
-use super::{frame, raw_frame};
+use super::{frame, groups, raw_frame};
 use crate::scan::{ELEMENTS_MAX, ScanError, TAGS_MAX};
 use crate::{Incoming, ParseError, Request, api_versions, metadata, parse};
 
@@ -71,7 +71,7 @@ fn elements(incoming: &Incoming) -> usize {
                 .map(|r| r.keys.as_ref().map_or(0, Vec::len));
             request.resources.len() + keys.sum::<usize>()
         }
-        Request::ApiVersions(_) | Request::InitProducerId(_) | Request::DescribeCluster(_) => 0,
+        other => groups::elements(other),
     }
 }
 
@@ -178,7 +178,7 @@ fn apis_and_versions_that_are_not_offered_cannot_be_answered() {
         (3, 13),
         (3, -1),
         (99, 0),
-        (10, 0),
+        (10, 6),
     ] {
         let refused = ParseError::Unsupported { key, version };
         assert_eq!(parse(&raw_frame(key, version, &[])), Err(refused));

@@ -20,7 +20,7 @@ use proptest::option;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::frame;
+use super::{frame, groups};
 use crate::{APIS, Request, parse};
 
 /// Any request that a client could send, as a frame, of any API in any version served.
@@ -45,16 +45,18 @@ fn of_version(key: i16, version: i16) -> BoxedStrategy<Bytes> {
         32 => describe::configs(version).boxed(),
         60 => describe::cluster(version).boxed(),
         22 => init_producer_id(version).boxed(),
-        _ => panic!("API {key} has no strategy here"),
+        _ => groups::of_version(key, version).expect("every API has a strategy"),
     }
 }
 
-fn text() -> impl Strategy<Value = StrBytes> {
+pub(super) fn text() -> impl Strategy<Value = StrBytes> {
     "[a-zA-Z0-9._-]{0,200}".prop_map(StrBytes::from_string)
 }
 
 /// Tagged fields that no schema knows, as a newer client may send them.
-fn tags(flexible: bool) -> impl Strategy<Value = std::collections::BTreeMap<i32, Bytes>> {
+pub(super) fn tags(
+    flexible: bool,
+) -> impl Strategy<Value = std::collections::BTreeMap<i32, Bytes>> {
     let tag = (50..1000i32, vec(any::<u8>(), 0..20).prop_map(Bytes::from));
     vec(tag, 0..if flexible { 3 } else { 1 }).prop_map(|tags| tags.into_iter().collect())
 }

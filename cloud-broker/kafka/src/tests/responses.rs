@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Encodes, checks length and header, and gives the decoded body; nothing may be left over.
-fn through<T: Decodable>(key: i16, version: i16, response: &Response) -> T {
+pub(super) fn through<T: Decodable>(key: i16, version: i16, response: &Response) -> T {
     let header = Header {
         key,
         version,
@@ -47,11 +47,11 @@ fn through<T: Decodable>(key: i16, version: i16, response: &Response) -> T {
     body
 }
 
-fn error() -> impl Strategy<Value = ErrorCode> {
+pub(super) fn error() -> impl Strategy<Value = ErrorCode> {
     proptest::sample::select(vec![0i16, 1, 2, 3, 45, 74, 75, 87, 100]).prop_map(ErrorCode)
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9._-]{1,200}"
 }
 
@@ -59,7 +59,7 @@ fn id() -> impl Strategy<Value = [u8; 16]> {
     any::<[u8; 16]>()
 }
 
-fn versions(key: i16) -> std::ops::RangeInclusive<i16> {
+pub(super) fn versions(key: i16) -> std::ops::RangeInclusive<i16> {
     let api = APIS
         .iter()
         .find(|api| api.key == key)
@@ -297,6 +297,13 @@ fn floors_that_old_clients_need_are_kept() {
         (1, 4),
         (1, 10),
         (2, 1),
+        (8, 2),
+        (9, 1),
+        (10, 0),
+        (11, 0),
+        (12, 0),
+        (13, 0),
+        (14, 0),
         (18, 0),
         (22, 0),
     ] {

@@ -79,6 +79,7 @@ impl Worker {
         }
         self.shared.table.store(Arc::new(table));
         self.shared.catalog.store(catalog);
+        self.shared.coordinator.handle_streams();
         closed.iter().for_each(|cell| cell.close());
     }
 }

@@ -7,6 +7,7 @@ use headwater_broker_core::{Stream, StreamId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Station, Worker};
+use crate::backend::groups::Receipt;
 use crate::backend::shared::Job;
 use crate::backend::{AppendError, Appended, CreateError, DeleteError, Unavailable};
 
@@ -26,6 +27,7 @@ pub(super) enum Told {
     Created(CreateReply, StreamId),
     NotCreated(CreateReply, CreateError),
     Deleted(DeleteReply, Result<(), DeleteError>),
+    Kept(Receipt),
     Covered(usize),
 }
 
@@ -42,6 +44,7 @@ impl Worker {
                 }
                 Told::NotCreated(reply, error) => give(reply, Err(error)),
                 Told::Deleted(reply, answer) => give(reply, answer),
+                Told::Kept(receipt) => receipt.tell(true),
                 Told::Covered(at) => {
                     let Station {
                         inbox,
@@ -72,6 +75,7 @@ impl Worker {
                     give(reply, Err(trouble.into()));
                 }
                 Told::Deleted(reply, _) => give(reply, Err(trouble.into())),
+                Told::Kept(receipt) => receipt.tell(false),
                 Told::Covered(_) => {}
             }
         }
@@ -122,5 +126,6 @@ fn refuse(job: Job, trouble: Unavailable) {
         Job::Append { reply, .. } => give(reply, Err(trouble.into())),
         Job::Create { reply, .. } => give(reply, Err(trouble.into())),
         Job::Delete { reply, .. } => give(reply, Err(trouble.into())),
+        Job::Keep { receipt, .. } => receipt.tell(false),
     }
 }
