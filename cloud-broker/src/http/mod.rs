@@ -10,6 +10,7 @@ mod cursor;
 mod declare;
 mod devices;
 mod error;
+mod groups;
 mod health;
 mod live;
 mod page;
@@ -51,6 +52,7 @@ fn router(door: Door) -> Router {
         .route("/api/v1/streams/{stream}/records", get(records::read))
         .route("/api/v1/streams/{stream}/live", get(live::follow))
         .route("/api/v1/devices", get(devices::list))
+        .route("/api/v1/groups", get(groups::list))
         .route("/api/v1/cluster", get(cluster::describe))
         .merge(page::routes())
         .fallback(no_such_path)

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::config::{Config, Flags};
 use crate::run::{Handle, run};
 
-struct Broker {
+pub(super) struct Broker {
     handle: Option<Handle>,
     _dir: TempDir,
 }
@@ -25,7 +25,7 @@ struct Answer {
 }
 
 impl Broker {
-    fn start(more: &str) -> Self {
+    pub(super) fn start(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let text =
             format!("limits.disk_min_free = \"0%\"\n[listeners]\nhttp = \"127.0.0.1:0\"\n{more}");
@@ -41,7 +41,7 @@ impl Broker {
         }
     }
 
-    fn handle(&self) -> &Handle {
+    pub(super) fn handle(&self) -> &Handle {
         self.handle.as_ref().expect("runs until it is dropped")
     }
 
@@ -58,7 +58,7 @@ impl Broker {
         answer(self.send(method, path, "connection: close\r\n"))
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(super) fn get(&self, path: &str) -> Value {
         let answer = self.request("GET", path);
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
@@ -75,7 +75,7 @@ impl Broker {
     }
 
     /// Appends one batch of `key`=`value` to a partition of `events`.
-    fn append(&self, partition: usize, pairs: &[(&str, &str)]) {
+    pub(super) fn append(&self, partition: usize, pairs: &[(&str, &str)]) {
         let mut builder = BatchBuilder::new();
         for (time, (key, value)) in (1000..).zip(pairs) {
             let none: [(&str, Option<&[u8]>); 0] = [];

@@ -257,7 +257,7 @@ impl Group {
             .values()
             .map(|stored| self.expires(stored))
             .min();
-        let at = oldest.unwrap_or(self.since.plus(EMPTY_MS));
+        let at = oldest.unwrap_or_else(|| self.since.plus(EMPTY_MS));
         // What could not be written is tried again, but not at once.
         Some(if at > now { at } else { now.plus(RETRY_MS) })
     }

@@ -113,7 +113,10 @@ impl Response {
                 .with_group_instance_id(member.instance.as_deref().map(text))
                 .with_metadata(member.metadata.clone())
         });
-        let protocol = self.protocol.as_deref().or((version < 7).then_some(""));
+        let protocol = self
+            .protocol
+            .as_deref()
+            .or_else(|| (version < 7).then_some(""));
         let body = JoinGroupResponse::default()
             .with_error_code(code(self.error))
             .with_generation_id(self.generation)

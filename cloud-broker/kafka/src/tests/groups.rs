@@ -72,6 +72,9 @@ pub(super) fn elements(request: &Request) -> usize {
     }
 }
 
+/// Names and partitions.
+type Topics = Vec<(StrBytes, Vec<i32>)>;
+
 fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..100).prop_map(Bytes::from)
 }
@@ -124,18 +127,17 @@ fn offset_fetch(version: i16) -> impl Strategy<Value = Bytes> {
             .with_require_stable(stable && version >= 7)
             .with_unknown_tagged_fields(tags);
         if version >= 8 {
-            let group =
-                |(name, topics, epoch): (StrBytes, Option<Vec<(StrBytes, Vec<i32>)>>, i32)| {
-                    let topic = |(name, partitions): (StrBytes, Vec<i32>)| {
-                        OffsetFetchRequestTopics::default()
-                            .with_name(name.into())
-                            .with_partition_indexes(partitions)
-                    };
-                    OffsetFetchRequestGroup::default()
-                        .with_group_id(name.into())
-                        .with_member_epoch(if version >= 9 { epoch } else { -1 })
-                        .with_topics(topics.map(|all| all.into_iter().map(topic).collect()))
+            let group = |(name, topics, epoch): (StrBytes, Option<Topics>, i32)| {
+                let topic = |(name, partitions): (StrBytes, Vec<i32>)| {
+                    OffsetFetchRequestTopics::default()
+                        .with_name(name.into())
+                        .with_partition_indexes(partitions)
                 };
+                OffsetFetchRequestGroup::default()
+                    .with_group_id(name.into())
+                    .with_member_epoch(if version >= 9 { epoch } else { -1 })
+                    .with_topics(topics.map(|all| all.into_iter().map(topic).collect()))
+            };
             body = body.with_groups(groups.into_iter().map(group).collect());
         } else {
             let (name, topics, _) = groups[0].clone();

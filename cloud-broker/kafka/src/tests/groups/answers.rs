@@ -102,7 +102,7 @@ proptest! {
             prop_assert_eq!((read.error_code, read.generation_id), (sent.error.0, sent.generation));
             prop_assert_eq!((read.leader.as_str(), read.member_id.as_str()), (sent.leader.as_str(), sent.member.as_str()));
             prop_assert_eq!(read.skip_assignment, sent.skip_assignment && version >= 9);
-            let protocol = sent.protocol.as_deref().or((version < 7).then_some(""));
+            let protocol = sent.protocol.as_deref().or_else(|| (version < 7).then_some(""));
             prop_assert_eq!(read.protocol_name.as_ref().map(|name| name.as_str()), protocol);
             for (read, sent) in read.members.iter().zip(&sent.members) {
                 let instance = sent.instance.as_deref().filter(|_| version >= 5);
