@@ -8,6 +8,8 @@ pub mod events;
 pub mod http;
 pub mod kills;
 pub mod load;
+#[path = "../models/mod.rs"]
+pub mod models;
 pub mod mqtt_load;
 pub mod offline;
 pub mod oracle;

@@ -1,0 +1,74 @@
+//! The lane protocol, every state within small bounds: nothing acknowledged is silently missing,
+//! whatever fails; and each known mistake is found. Larger bounds: the program `model`.
+
+use std::time::Duration;
+
+use headwater_tests::models::check::{drains, run};
+use headwater_tests::models::lanes::journal::compare;
+use headwater_tests::models::lanes::{Bounds, MISTAKES, PROFILES, Profile, Protocol};
+
+/// Never reached: it ends a run that has lost its bounds.
+const LIMIT: Duration = Duration::from_secs(300);
+const STATES_MAX: usize = 1_000_000;
+
+#[test]
+fn the_protocol_holds_in_every_state() {
+    for Profile { name, bounds, .. } in PROFILES.iter().filter(|profile| profile.is_small) {
+        let outcome = run(*bounds, None, LIMIT);
+        assert_eq!(outcome.violation, None, "{name}");
+        assert!(outcome.is_exhaustive, "{name}: {} states", outcome.states);
+        assert!(
+            outcome.never.is_empty(),
+            "{name}: never {:?}",
+            outcome.never
+        );
+        let reach = drains(*bounds, None, STATES_MAX);
+        assert_eq!(reach.stuck, None, "{name} cannot drain from here");
+        assert!(!reach.is_cut, "{name}: {} states", reach.states);
+        assert_eq!(
+            reach.states, outcome.states,
+            "{name}: both looked at all states"
+        );
+    }
+}
+
+#[test]
+fn every_mistake_is_found() {
+    for (mistake, name, found_in) in MISTAKES {
+        let profile = PROFILES.iter().find(|profile| profile.name == *found_in);
+        let bounds = profile.expect("a profile").bounds;
+        let outcome = run(bounds, Some(*mistake), LIMIT);
+        assert!(
+            outcome.violation.is_some(),
+            "{name} was not found in {found_in}, {} states",
+            outcome.states
+        );
+    }
+}
+
+/// More of everything than any profile, all that the journal remembers, and no restore.
+const WALK: Bounds = Bounds {
+    records: 12,
+    open: 3,
+    batch: 3,
+    window: 3,
+    wrap: 100,
+    ring: 5,
+    grace: 1,
+    broker_crashes: 3,
+    agent_crashes: 2,
+    restores: 0,
+    images: 2,
+    clones: true,
+    evictions: 2,
+    vanished: 2,
+};
+
+#[test]
+fn the_journal_answers_as_the_model_does() {
+    let protocol = Protocol::right(WALK);
+    let asked = (0..2_000)
+        .map(|seed| compare(&protocol, seed, 200).unwrap_or_else(|error| panic!("{error}")));
+    let asked: usize = asked.sum();
+    assert!(asked > 20_000, "the journal was asked only {asked} times");
+}
