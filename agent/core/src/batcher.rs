@@ -38,6 +38,8 @@ pub struct Batcher {
     opened_at: Option<Millis>,
     estimate: Estimate,
     scratch: Vec<u8>,
+    /// Position that the broker knows as 0.
+    base: Position,
 }
 
 impl Batcher {
@@ -54,7 +56,13 @@ impl Batcher {
                 tried: (0, 0),
             },
             scratch: Vec::new(),
+            base: Position::ZERO,
         }
+    }
+
+    /// The broker counts from `base` on: batches end with its epochs too.
+    pub fn count_from(&mut self, base: Position) {
+        self.base = base;
     }
 
     /// Position of the first open record, or of the next one if there is none.
@@ -210,9 +218,11 @@ impl Batcher {
     /// How many more records the batch may have: positions of a batch share one epoch.
     fn records_left(&self) -> u64 {
         let in_batch = (BATCH_RECORDS_MAX as u64).saturating_sub(self.open.len() as u64);
-        let in_epoch = self
-            .first()
+        let first = self.first();
+        let there = Position(first.since(self.base));
+        let in_epoch = first
             .records_left_in_epoch()
+            .min(there.records_left_in_epoch())
             .saturating_sub(self.open.len() as u64);
         in_epoch.min(in_batch)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use headwater_wire::uplink::{LossReason, Position, property};
+use headwater_wire::uplink::{LossReason, Position, RepairReason, property};
 use thiserror::Error;
 
 /// The broker's answer to `resume`.
@@ -25,6 +25,9 @@ pub struct TopicId(pub [u8; 16]);
 /// What the log knows of the lane when the answer comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
+    /// Where the broker's count begins: 0, unless the positions here are those of a log that goes on
+    /// counting when the lane gets another generation.
+    pub base: Position,
     /// Everything below is acknowledged.
     pub acked: Position,
     /// First position of the oldest entry held: a batch or a declared loss.
@@ -78,6 +81,26 @@ pub enum Fork {
     Other,
 }
 
+impl Fork {
+    /// What the broker is told, unless a `conflict` had told it before.
+    pub fn reason(self) -> RepairReason {
+        match self {
+            Self::Ahead => RepairReason::Rollback,
+            Self::Other => RepairReason::Clone,
+        }
+    }
+}
+
+/// The generation that the broker reserved, from the user properties of the PUBACK.
+pub fn reserved_generation(properties: &[(String, String)]) -> Result<u32, AnswerError> {
+    let mut values = properties.iter();
+    let value = values.find(|(key, _)| key == property::GENERATION);
+    let (_, value) = value.ok_or(AnswerError::Missing(property::GENERATION))?;
+    value
+        .parse()
+        .map_err(|_| AnswerError::Bad(property::GENERATION))
+}
+
 /// Decides. Nothing has changed when this returns.
 pub fn decide(view: &View, answer: &ResumeAnswer) -> Decision {
     let n = answer.next;
@@ -86,7 +109,7 @@ pub fn decide(view: &View, answer: &ResumeAnswer) -> Decision {
     }
     let same = answer.crc.is_some_and(|crc| view.below.contains(&crc));
     let contradicted = !view.below.is_empty() && !same;
-    if n > Position::default() && (contradicted || (n >= view.acked && !same)) {
+    if n > view.base && (contradicted || (n >= view.acked && !same)) {
         return Decision::Repair(Fork::Other);
     }
     let reason = reason(view, answer);
@@ -112,7 +135,7 @@ pub fn decide(view: &View, answer: &ResumeAnswer) -> Decision {
 fn reason(view: &View, answer: &ResumeAnswer) -> LossReason {
     if view.topic_id.is_some_and(|known| known != answer.topic_id) {
         LossReason::Recreated
-    } else if answer.next == Position::default() {
+    } else if answer.next == view.base {
         LossReason::LaneLost
     } else {
         LossReason::Restored
@@ -158,10 +181,10 @@ impl ResumeAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AnswerError {
     /// A property is not there.
-    #[error("Answer to resume has no {0}")]
+    #[error("Broker's answer has no {0}")]
     Missing(&'static str),
     /// A property is not what it should be.
-    #[error("Answer to resume has a bad {0}")]
+    #[error("Broker's answer has a bad {0}")]
     Bad(&'static str),
 }
 
@@ -200,12 +223,12 @@ impl fmt::Display for Fork {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Ahead => {
-                "Lane needs a repair: the broker holds more than this log ever sealed, so the log \
-                 was rolled back or the device cloned"
+                "the broker holds more than this log ever sealed: its disk was rolled back, or a \
+                 copy of it runs elsewhere"
             }
             Self::Other => {
-                "Lane needs a repair: the broker's last batch is not the one in this log, so \
-                 another device used the lane"
+                "the broker's last batch is not the one in this log: a copy of its disk runs \
+                 elsewhere, or it was rolled back"
             }
         })
     }

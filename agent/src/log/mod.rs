@@ -30,7 +30,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headwater_agent_core::handshake::{Handshake, ResumeAnswer};
 use headwater_agent_core::lane::{LaneName, LaneState, SealedBatch};
-use headwater_wire::uplink::Position;
+use headwater_wire::uplink::{Position, RepairReason};
 
 pub use self::append::{Append, Event};
 pub use self::clock::{Clock, SystemClock};
@@ -132,6 +132,17 @@ impl Log {
     /// and declared lost, reason `refused`, if the stream comes to be.
     pub async fn give_up(&self, lane: &LaneName) -> Result<(), ReadError> {
         self.inner.give_up(lane.clone()).await
+    }
+
+    /// Goes on with the lane under the generation that the broker reserved, durably: what is not
+    /// acknowledged gets its producer id, and positions from 0 on. Gives the lane as it is then.
+    pub async fn repair(
+        &self,
+        lane: &LaneName,
+        generation: u32,
+        reason: RepairReason,
+    ) -> Result<LaneState, ReadError> {
+        self.inner.repair(lane.clone(), generation, reason).await
     }
 
     /// The lane cannot be sent: `error` is shown, and it may fill half of `max_bytes` at most.

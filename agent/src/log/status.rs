@@ -45,6 +45,8 @@ pub struct LaneStatus {
     pub lost_events: u64,
     /// Why it is held, if it is.
     pub held: Option<String>,
+    /// Why it waits for another generation, if it does.
+    pub forked: Option<String>,
 }
 
 /// Something that an operator should know.

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use headwater_agent_core::handshake::{Handshake, ResumeAnswer};
 use headwater_agent_core::lane::{LaneName, LaneState, SealedBatch};
-use headwater_wire::uplink::{BATCH_BYTES_MAX, EVENT_BYTES_MAX, Position, check_stream};
+use headwater_wire::uplink::{
+    BATCH_BYTES_MAX, EVENT_BYTES_MAX, Position, RepairReason, check_stream,
+};
 use tokio::sync::{oneshot, watch};
 
 use super::append::{Append, Event};
@@ -67,6 +69,12 @@ enum Request {
     ),
     SetAside(LaneName, Position, oneshot::Sender<Result<(), ReadError>>),
     GiveUp(LaneName, oneshot::Sender<Result<(), ReadError>>),
+    Repair(
+        LaneName,
+        u32,
+        RepairReason,
+        oneshot::Sender<Result<LaneState, ReadError>>,
+    ),
     Acknowledge(LaneName, Position),
     Hold(LaneName, Option<String>),
     Link(bool),
@@ -178,6 +186,16 @@ impl Handle {
 
     pub(super) async fn give_up(&self, lane: LaneName) -> Result<(), ReadError> {
         let answer = self.ask(|answer| Request::GiveUp(lane, answer));
+        answer.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    pub(super) async fn repair(
+        &self,
+        lane: LaneName,
+        generation: u32,
+        reason: RepairReason,
+    ) -> Result<LaneState, ReadError> {
+        let answer = self.ask(|answer| Request::Repair(lane, generation, reason, answer));
         answer.await.unwrap_or(Err(ReadError::Stopped))
     }
 
@@ -371,6 +389,9 @@ fn handle(engine: &mut Engine, request: Request) {
         Request::Handshake(lane, answer, to) => drop(to.send(engine.handshake(&lane, &answer))),
         Request::SetAside(lane, first, to) => drop(to.send(engine.set_aside(&lane, first))),
         Request::GiveUp(lane, to) => drop(to.send(engine.give_up(&lane))),
+        Request::Repair(lane, generation, reason, to) => {
+            drop(to.send(engine.repair(&lane, generation, reason)));
+        }
         Request::Acknowledge(lane, up_to) => engine.acknowledge(&lane, up_to),
         Request::Hold(lane, error) => engine.hold(&lane, error),
         Request::Link(up) => engine.set_link(up),

@@ -164,8 +164,12 @@ impl From<LaneStatus> for LaneView {
             drain_s: lane.drain_s,
             overflow_s: lane.overflow_s,
             lost_events: lane.lost_events,
-            state: if lane.held.is_some() { "held" } else { "open" },
-            error: lane.held,
+            state: match (&lane.held, &lane.forked) {
+                (Some(_), _) => "held",
+                (None, Some(_)) => "repairing",
+                (None, None) => "open",
+            },
+            error: lane.held.or(lane.forked),
         }
     }
 }

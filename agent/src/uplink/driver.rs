@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_agent_core::handshake::Handshake;
-use headwater_agent_core::lane::{LaneName, SealedBatch};
+use headwater_agent_core::lane::{LaneName, LaneState, SealedBatch};
 use headwater_agent_core::uplink::{
     Connack, ConnectionId, LinkState as CoreState, Options as CoreOptions, Output, Uplink,
 };
@@ -48,6 +48,7 @@ pub(super) struct Driver {
 enum Asked {
     Batch(ConnectionId, LaneName, Result<Option<SealedBatch>, String>),
     Handshake(ConnectionId, LaneName, Result<Handshake, String>),
+    Repair(ConnectionId, Result<LaneState, (LaneName, String)>),
     Status(StatusView),
     Look(StatusView),
 }
@@ -198,6 +199,20 @@ impl Driver {
                         Asked::Handshake(connection, lane, done.map_err(|error| error.to_string()))
                     });
                 }
+                Output::Repair {
+                    connection,
+                    lane,
+                    generation,
+                    reason,
+                } => {
+                    tracing::warn!(%lane, generation, "Lane goes on as another generation: {reason}");
+                    let log = self.log.clone();
+                    self.asked.spawn(async move {
+                        let repaired = log.repair(&lane, generation, reason).await;
+                        let repaired = repaired.map_err(|error| (lane, error.to_string()));
+                        Asked::Repair(connection, repaired)
+                    });
+                }
                 Output::Acknowledge { lane, up_to } => self.log.acknowledge(&lane, up_to),
                 Output::SetAside { lane, first } => self.set_aside(&lane, first).await,
                 Output::GiveUp { lane } => self.give_up(&lane).await,
@@ -258,6 +273,9 @@ impl Driver {
             Asked::Handshake(connection, lane, handshake) => {
                 self.core
                     .handle_handshake(now, connection, &lane, handshake);
+            }
+            Asked::Repair(connection, repaired) => {
+                self.core.handle_repaired(now, connection, repaired);
             }
             Asked::Status(view) => {
                 self.told = shape(&view);

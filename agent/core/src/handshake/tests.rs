@@ -8,6 +8,7 @@ const OTHER: TopicId = TopicId([2; 16]);
 /// Held: [10, 20) acknowledged, [20, 30) not; remembered: what ends at 10.
 fn view() -> View {
     View {
+        base: Position(0),
         acked: Position(20),
         oldest: Position(10),
         sealed: Position(30),
@@ -143,7 +144,7 @@ proptest! {
         let sealed = sealed.max(oldest);
         let acked = acked.clamp(oldest, sealed);
         let [acked, oldest, sealed] = [acked, oldest, sealed].map(Position);
-        let view = View { acked, oldest, sealed, below, at_boundary, topic_id: None };
+        let view = View { base: Position(0), acked, oldest, sealed, below, at_boundary, topic_id: None };
         let answer = answer(next, crc);
         match decide(&view, &answer) {
             Decision::Send(from) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwater_wire::time::Millis;
-use headwater_wire::uplink::Position;
+use headwater_wire::uplink::{Position, RepairReason};
 
 use crate::lane::{LaneName, LaneState, SealedBatch};
 
@@ -22,6 +22,8 @@ pub(super) struct Lane {
     pub(super) held: bool,
     /// A batch that was refused once and is sent once more.
     pub(super) refused: Option<Position>,
+    /// Whether another batch lay where one of ours belongs, and nothing was acknowledged since.
+    pub(super) in_conflict: bool,
 }
 
 #[derive(Debug)]
@@ -30,8 +32,12 @@ pub(super) enum Phase {
     New,
     /// `resume` is in flight.
     Resuming,
-    /// The log compares.
+    /// The log compares, or makes the repair durable.
     Deciding,
+    /// Its histories forked: a new generation is to be asked for.
+    Forked(RepairReason),
+    /// It is asked for.
+    Repairing,
     /// May send.
     Open(Cursor),
     /// May not, until then.
@@ -67,6 +73,7 @@ impl Lanes {
                         phase: Phase::New,
                         held: false,
                         refused: None,
+                        in_conflict: false,
                     };
                     self.lanes.insert(lane.state.name.clone(), lane);
                 }
@@ -76,6 +83,27 @@ impl Lanes {
 
     pub(super) fn get_mut(&mut self, name: &LaneName) -> Option<&mut Lane> {
         self.lanes.get_mut(name)
+    }
+
+    /// The lane goes on under a new generation: it is resumed anew.
+    pub(super) fn repaired(&mut self, state: LaneState) {
+        if let Some(lane) = self.lanes.get_mut(&state.name) {
+            lane.state = state;
+            lane.phase = Phase::New;
+            lane.in_conflict = false;
+            lane.refused = None;
+        }
+    }
+
+    /// The first lane that needs a new generation, and why.
+    pub(super) fn poll_repair(&mut self) -> Option<(LaneState, RepairReason)> {
+        self.lanes.values_mut().find_map(|lane| {
+            let Phase::Forked(reason) = lane.phase else {
+                return None;
+            };
+            lane.phase = Phase::Repairing;
+            Some((lane.state.clone(), reason))
+        })
     }
 
     /// Nothing of a connection is carried into the next.

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use headwater_wire::time::Millis;
+use headwater_wire::uplink::RepairReason;
 
 use self::lanes::Lanes;
 use self::link::Link;
@@ -79,6 +80,7 @@ pub struct Uplink {
 #[derive(Debug)]
 enum Sent {
     Resume(LaneName),
+    Repair(LaneName, RepairReason),
     Batch(LaneName, SealedBatch),
     Status,
 }
@@ -223,6 +225,22 @@ impl Uplink {
     ) {
         if self.link.is_current(connection) {
             self.take_handshake(now, lane, handshake);
+        }
+        self.drive(now);
+    }
+
+    /// The log's answer to [`Output::Repair`]: the lane as it goes on.
+    pub fn handle_repaired(
+        &mut self,
+        now: Millis,
+        connection: ConnectionId,
+        repaired: Result<LaneState, (LaneName, String)>,
+    ) {
+        // The log has made it durable, whatever became of the connection.
+        match repaired {
+            Ok(state) => self.lanes.repaired(state),
+            Err((lane, error)) if self.link.is_current(connection) => self.hold(now, &lane, error),
+            Err(_) => {}
         }
         self.drive(now);
     }

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use headwater_wire::uplink::Position;
+use headwater_wire::uplink::{Position, RepairReason};
 
 use crate::handshake::ResumeAnswer;
 use crate::lane::LaneName;
@@ -39,6 +39,18 @@ pub enum Output {
         lane: LaneName,
         /// What the broker said.
         answer: ResumeAnswer,
+    },
+    /// Have the log go on under the generation that the broker reserved; answer with
+    /// `handle_repaired`.
+    Repair {
+        /// For the answer.
+        connection: ConnectionId,
+        /// Which lane.
+        lane: LaneName,
+        /// The reserved generation.
+        generation: u32,
+        /// Why.
+        reason: RepairReason,
     },
     /// Tell the log that the broker holds everything below.
     Acknowledge {

@@ -155,25 +155,56 @@ fn a_lane_without_a_stream_gives_up_what_it_holds_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_lane_that_forked_is_held() {
+fn a_lane_that_forked_asks_for_a_generation_and_goes_on_with_it() {
+    let mut world = World::new(&[("a", 9), ("b", 3)]);
+    world.forks = 1;
+    let mut uplink = world.start();
+    world.answer_all(&mut uplink);
+    assert_eq!(world.repairs, [(1, RepairReason::Rollback)]);
+    assert!(world.held.is_empty());
+    world.assert_drained();
+    let topic = "$hw/1/batch/a/main/1";
+    assert!(world.topics.iter().any(|other| other == topic));
+}
+
+#[test]
+fn a_conflict_is_the_reason_if_there_was_one() {
     let mut world = World::new(&[("a", 9)]);
     let mut uplink = world.start();
-    while let Some(output) = uplink.poll_output() {
-        if let Output::Handshake {
-            connection, lane, ..
-        } = output
-        {
-            let fork = Ok(Handshake::Fork(crate::handshake::Fork::Ahead));
-            uplink.handle_handshake(world.now, connection, &lane, fork);
+    world.refuse_batch(&mut uplink, Refusal::Conflict);
+    world.forks = 1;
+    world.answer_all(&mut uplink);
+    assert_eq!(world.repairs, [(1, RepairReason::Conflict)]);
+    world.assert_drained();
+}
+
+#[test]
+fn a_repair_that_is_refused_holds_the_lane() {
+    let mut world = World::new(&[("a", 9), ("b", 3)]);
+    world.forks = 1;
+    let mut uplink = world.start();
+    world.perform(&mut uplink);
+    let mut refused = false;
+    while let Some((_, topic, _)) = world.open.front().cloned() {
+        let (id, reason, text) = world.answer().unwrap();
+        if topic.contains("/repair/") {
+            refused = true;
+            let text = [("error".to_owned(), "too-many-lanes".to_owned())];
+            uplink.handle_answer(world.now, id, 0x97, &text);
         } else {
-            world.do_one(&mut uplink, output);
-            if let Some((id, reason, text)) = world.answer() {
-                uplink.handle_answer(world.now, id, reason, &text);
-            }
+            uplink.handle_answer(world.now, id, reason, &text);
         }
+        world.perform(&mut uplink);
     }
-    assert!(world.held[&LaneName::main("a")].contains("needs a repair"));
-    assert!(world.lanes[&LaneName::main("a")].taken.is_empty());
+    assert!(refused && world.held[&LaneName::main("a")].contains("too-many-lanes"));
+    assert_eq!(
+        world.lanes[&LaneName::main("b")].taken.len(),
+        3,
+        "others go on"
+    );
+    world.pass(&mut uplink, HELD_RETRY_MS);
+    world.answer_all(&mut uplink);
+    world.assert_drained();
 }
 
 #[test]

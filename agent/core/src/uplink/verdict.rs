@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use headwater_wire::batch::{Header, check_crc};
 use headwater_wire::time::Millis;
-use headwater_wire::uplink::{LaneTopic, Position, Resume, Topic};
+use headwater_wire::uplink::{
+    LaneTopic, Position, Refusal as Kind, RepairReason, RepairRequest, Resume, Topic,
+};
 
 use super::lanes::{Cursor, Phase};
 use super::{HELD_RETRY_MS, Output, Sent, Uplink};
-use crate::handshake::{Handshake, ResumeAnswer};
+use crate::handshake::{Fork, Handshake, ResumeAnswer, reserved_generation};
 use crate::lane::{LaneName, LaneState, SealedBatch};
 use crate::refusal::{Fate, Reconnect, Refusal, Refused, judge};
 
@@ -32,6 +34,14 @@ impl Uplink {
             let name = lane.state.name.clone();
             let (topic, payload) = resume(&lane.state);
             self.publish(now, topic, payload, Sent::Resume(name));
+        }
+        while self.flight.has_room() {
+            let Some((state, reason)) = self.lanes.poll_repair() else {
+                break;
+            };
+            let topic = Topic::Repair(lane_topic(&state.name, state.generation)).to_string();
+            let payload = RepairRequest { reason }.to_string().into();
+            self.publish(now, topic, payload, Sent::Repair(state.name, reason));
         }
         while self.flight.has_room() {
             let Some((name, generation, batch)) = self.lanes.poll_ready() else {
@@ -96,7 +106,7 @@ impl Uplink {
                 let (lane, batch) = (lane.clone(), batch.clone());
                 self.take_refused_batch(now, &lane, &batch, &refusal);
             }
-            (Some(refusal), Sent::Resume(lane)) => {
+            (Some(refusal), Sent::Resume(lane) | Sent::Repair(lane, _)) => {
                 let lane = lane.clone();
                 self.take_verdict(now, Some((&lane, None)), Refused::Resume, &refusal);
             }
@@ -106,6 +116,10 @@ impl Uplink {
             (None, Sent::Resume(lane)) => {
                 let lane = lane.clone();
                 self.take_resumed(now, &lane, properties);
+            }
+            (None, Sent::Repair(lane, reason)) => {
+                let (lane, reason) = (lane.clone(), *reason);
+                self.take_reserved(now, lane, reason, properties);
             }
             (None, Sent::Batch(..) | Sent::Status) => {}
         }
@@ -122,6 +136,7 @@ impl Uplink {
         self.refused_in_a_row = 0;
         if let Some(lane) = self.lanes.get_mut(&name) {
             lane.refused = None;
+            lane.in_conflict = false;
         }
         self.outputs
             .push_back(Output::Acknowledge { lane: name, up_to });
@@ -145,6 +160,31 @@ impl Uplink {
         }
     }
 
+    /// The broker reserved a generation, and has its report: the log goes on under it.
+    fn take_reserved(
+        &mut self,
+        now: Millis,
+        name: LaneName,
+        reason: RepairReason,
+        properties: &[(String, String)],
+    ) {
+        match reserved_generation(properties) {
+            Ok(generation) => {
+                if let Some(lane) = self.lanes.get_mut(&name) {
+                    lane.phase = Phase::Deciding;
+                }
+                let connection = self.link.id();
+                self.outputs.push_back(Output::Repair {
+                    connection,
+                    lane: name,
+                    generation,
+                    reason,
+                });
+            }
+            Err(error) => self.hold(now, &name, error.to_string()),
+        }
+    }
+
     fn take_refused_batch(
         &mut self,
         now: Millis,
@@ -156,7 +196,10 @@ impl Uplink {
             .and_then(|header| check_crc(&batch.bytes, &header))
             .is_ok();
         let lane = self.lanes.get_mut(name);
-        let again = lane.is_some_and(|lane| lane.refused == Some(batch.first));
+        let again = lane.is_some_and(|lane| {
+            lane.in_conflict |= refusal.kind == Some(Kind::Conflict);
+            lane.refused == Some(batch.first)
+        });
         let refused = Refused::Batch { verifies, again };
         self.take_verdict(now, Some((name, Some(batch.first))), refused, refusal);
     }
@@ -209,7 +252,7 @@ impl Uplink {
     ) {
         let from = match handshake {
             Ok(Handshake::Send(from)) => from,
-            Ok(Handshake::Fork(fork)) => return self.hold(now, name, fork.to_string()),
+            Ok(Handshake::Fork(fork)) => return self.fork(name, fork),
             Err(error) => return self.hold(now, name, error),
         };
         let Some(lane) = self.lanes.get_mut(name) else {
@@ -220,6 +263,18 @@ impl Uplink {
             self.outputs
                 .push_back(Output::Release { lane: name.clone() });
         }
+    }
+
+    /// Another history used the lane: it needs a generation of its own.
+    fn fork(&mut self, name: &LaneName, fork: Fork) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.phase = Phase::Forked(if lane.in_conflict {
+                RepairReason::Conflict
+            } else {
+                fork.reason()
+            });
+        }
+        self.status.changed = true;
     }
 
     pub(super) fn take_batch(
@@ -247,7 +302,7 @@ impl Uplink {
     }
 
     /// Keeps the lane's data and tries again later; other lanes go on.
-    fn hold(&mut self, now: Millis, name: &LaneName, error: String) {
+    pub(super) fn hold(&mut self, now: Millis, name: &LaneName, error: String) {
         let Some(lane) = self.lanes.get_mut(name) else {
             return;
         };

@@ -17,7 +17,6 @@ use super::uplink::{is_damage, sealed};
 use super::{Engine, Lane};
 use crate::log::error::{AppendError, ReadError};
 use crate::log::segments::Reader;
-use crate::log::tail::crc_of;
 
 /// Batches that may be handed out before the journal has to hear of it again.
 const AHEAD: usize = 64;
@@ -263,7 +262,7 @@ impl Lane {
             last_ms: last
                 .as_ref()
                 .and_then(|last| Some(header(&last.bytes)?.max_timestamp)),
-            crc: last.map(|last| crc_of(&last.bytes)),
+            crc: last.map(|last| self.known_crc(&last)),
         }
     }
 

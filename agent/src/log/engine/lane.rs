@@ -10,7 +10,7 @@ use headwater_wire::uplink::{Position, producer_id};
 
 use crate::log::segments::Segments;
 use crate::log::space::{COMMIT_OVERHEAD_BYTES, value_bytes};
-use crate::log::tail::{LaneRecord, REMEMBERED_ALL_MAX, REMEMBERED_MAX, Section, crc_of};
+use crate::log::tail::{LaneRecord, REMEMBERED_ALL_MAX, REMEMBERED_MAX, Section};
 
 /// Declared losses that a lane keeps once they are acknowledged.
 const LOSSES_MAX: usize = 64;
@@ -19,6 +19,8 @@ const LOSSES_MAX: usize = 64;
 pub(in crate::log) struct Lane {
     pub(super) name: LaneName,
     pub(super) record: LaneRecord,
+    /// Producer id of its generation.
+    pub(super) id: i64,
     pub(super) batcher: Batcher,
     pub(super) segments: Segments,
     /// Sealed batches that lie in the journal, behind those in segments.
@@ -27,6 +29,8 @@ pub(in crate::log) struct Lane {
     pub(super) losses: Vec<Entry>,
     pub(super) acked: Position,
     pub(super) held: Option<String>,
+    /// Why it needs another generation, until it has it.
+    pub(super) forked: Option<String>,
     /// Everything sealed below was handed out by this process, or was acknowledged.
     pub(super) read_to: Position,
     /// Everything below is durable; from here on events wait for the present commit.
@@ -72,8 +76,11 @@ impl Lane {
     ) -> Self {
         let id = producer_id(device, &name.stream, &name.lane, record.generation);
         let first = record.open_first;
+        let mut batcher = Batcher::new(id, first, target_bytes);
+        batcher.count_from(record.base);
         Self {
-            batcher: Batcher::new(id, first, target_bytes),
+            batcher,
+            id,
             name,
             record,
             segments,
@@ -81,6 +88,7 @@ impl Lane {
             losses: Vec::new(),
             acked: first,
             held: None,
+            forked: None,
             read_to: first,
             durable: first,
             full: Vec::new(),
@@ -106,7 +114,8 @@ impl Lane {
             .into_iter()
             .flatten()
             .min();
-        first.unwrap_or_else(|| self.sealed())
+        let first = first.unwrap_or_else(|| self.sealed());
+        first.max(self.record.base)
     }
 
     pub(super) fn state(&self) -> LaneState {
@@ -114,10 +123,10 @@ impl Lane {
             name: self.name.clone(),
             generation: self.record.generation,
             predecessor: self.record.predecessor,
-            oldest: self.oldest(),
-            acked: self.acked,
-            sealed: self.sealed(),
-            next: self.durable,
+            oldest: self.known_as(self.oldest()),
+            acked: self.known_as(self.acked),
+            sealed: self.known_as(self.sealed()),
+            next: self.known_as(self.durable),
         }
     }
 
@@ -226,7 +235,7 @@ impl Lane {
 
     /// Remembers an entry that is about to go: the broker may name it.
     pub(super) fn remember(&mut self, batch: &SealedBatch) {
-        let entry = (batch.next, crc_of(&batch.bytes));
+        let entry = (batch.next, self.known_crc(batch));
         let remembered = &mut self.record.remembered;
         if remembered.contains(&entry) {
             return;

@@ -65,9 +65,9 @@ impl Engine {
         let wall_ms = self.options.clock.wall_ms().max(0);
         let device = &self.identity.device;
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
-        let batch = loss
-            .batch(device, name, lane.record.generation, wall_ms)
-            .map_err(|error| ReadError::Io(shared(io::Error::other(error))))?;
+        let batch = lane
+            .loss_batch(device, loss, wall_ms)
+            .map_err(|error| ReadError::Io(shared(error)))?;
         let before = (lane.losses.clone(), lane.record.clone());
         lane.put_loss(batch.clone());
         lane.take_given_up(loss.range);
@@ -86,6 +86,30 @@ impl Engine {
 }
 
 impl Lane {
+    /// The batch that declares a range of the log.
+    pub(super) fn loss_batch(
+        &self,
+        device: &str,
+        loss: &Loss,
+        wall_ms: i64,
+    ) -> io::Result<SealedBatch> {
+        let known = Loss {
+            range: LostRange {
+                from: self.known_as(loss.range.from),
+                to: self.known_as(loss.range.to),
+            },
+            ..*loss
+        };
+        let batch = known
+            .batch(device, &self.name, self.record.generation, wall_ms)
+            .map_err(io::Error::other)?;
+        Ok(SealedBatch {
+            first: loss.range.from,
+            next: loss.range.to,
+            ..batch
+        })
+    }
+
     /// A declared loss of which the broker has the first part, after all.
     pub(super) fn cut_loss(&self, n: Position) -> Option<Loss> {
         let is_cut = |entry: &&Entry| entry.batch.first < n && n < entry.batch.next;
@@ -117,8 +141,15 @@ impl Lane {
     /// What the journal says was declared, without what was let go.
     pub(super) fn recover_losses(&mut self, losses: Vec<SealedBatch>) {
         let (trimmed, acked) = (self.record.trimmed, self.record.acked);
-        for batch in losses.into_iter().filter(|batch| batch.next > trimmed) {
-            self.put_loss(batch);
+        for SealedBatch { bytes, .. } in losses {
+            // One of an earlier generation is carried over in the record.
+            let Some(LostRange { from, to }) = self.held_loss(&bytes) else {
+                continue;
+            };
+            if to > trimmed {
+                let (first, next) = (from, to);
+                self.put_loss(SealedBatch { first, next, bytes });
+            }
         }
         for loss in &mut self.losses {
             loss.is_counted = loss.batch.next <= acked;
@@ -147,13 +178,16 @@ impl Lane {
 
 /// What the value of a loss record says.
 #[derive(serde::Deserialize)]
-struct LossText {
+pub(super) struct LossText {
     reason: String,
     events: u64,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
+    crc: Option<String>,
 }
 
 impl LossText {
-    fn of(batch: &[u8]) -> Option<Self> {
+    pub(super) fn of(batch: &[u8]) -> Option<Self> {
         let header = Header::parse_exact(batch).ok()?;
         let record = records(&header, payload(&header, batch)).next()?.ok()?;
         serde_json::from_slice(record.value?).ok()
@@ -161,6 +195,18 @@ impl LossText {
 
     fn reason(&self) -> Option<LossReason> {
         self.reason.parse().ok()
+    }
+
+    /// What it says of a loss, its place apart.
+    pub(super) fn loss(&self) -> Option<Loss> {
+        let crc = self.crc.as_deref();
+        Some(Loss {
+            reason: self.reason()?,
+            first_ms: self.first_ms,
+            last_ms: self.last_ms,
+            crc: crc.and_then(|hex| u32::from_str_radix(hex, 16).ok()),
+            ..UNKNOWN
+        })
     }
 
     fn counted(&self) -> u64 {

@@ -7,6 +7,7 @@ mod lane;
 mod loss;
 mod missing;
 mod recover;
+mod repair;
 mod report;
 mod store;
 mod trim;
@@ -168,6 +169,10 @@ impl Engine {
     }
 
     fn alarm(&mut self, code: &'static str, text: String) {
+        self.alarm_since(code, text, self.options.clock.wall_ms());
+    }
+
+    fn alarm_since(&mut self, code: &'static str, text: String, since_ms: i64) {
         if self
             .alarms
             .iter()
@@ -179,7 +184,6 @@ impl Engine {
         if self.alarms.len() == ALARMS_MAX {
             self.alarms.remove(0);
         }
-        let since_ms = self.options.clock.wall_ms();
         self.alarms.push(Alarm {
             code,
             text,

@@ -86,6 +86,7 @@ impl Engine {
         for (code, text) in alarms {
             engine.alarm(code, text);
         }
+        engine.tell_repairs();
         Ok(engine)
     }
 
@@ -225,9 +226,8 @@ impl Engine {
                 format!("{}: positions {range} are gone", lane.name),
             ));
             let wall_ms = self.options.clock.wall_ms().max(0);
-            let (device, generation) = (&self.identity.device, lane.record.generation);
-            let batch = loss.batch(device, &lane.name, generation, wall_ms);
-            lane.put_loss(batch.map_err(io::Error::other)?);
+            let batch = lane.loss_batch(&self.identity.device, &loss, wall_ms)?;
+            lane.put_loss(batch);
         }
         lane.batcher.skip_to(to);
         Ok(())

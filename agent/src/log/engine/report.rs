@@ -22,9 +22,9 @@ impl Engine {
             lanes.push(LaneStatus {
                 name: lane.name.clone(),
                 generation: lane.record.generation,
-                oldest: lane.oldest(),
-                next: lane.durable,
-                acked: lane.acked,
+                oldest: lane.known_as(lane.oldest()),
+                next: lane.known_as(lane.durable),
+                acked: lane.known_as(lane.acked),
                 events,
                 bytes: lane.backlog_bytes(),
                 oldest_ms,
@@ -32,6 +32,7 @@ impl Engine {
                 overflow_s,
                 lost_events: lane.record.lost_events + lane.refused_events(),
                 held: lane.held.clone(),
+                forked: lane.forked.clone(),
             });
         }
         LogStatus {

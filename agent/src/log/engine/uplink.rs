@@ -13,11 +13,23 @@ use super::loss::UNKNOWN;
 use super::{Engine, Lane, shared};
 use crate::log::error::ReadError;
 use crate::log::segments::Reader;
-use crate::log::tail::{crc_of, range};
+use crate::log::tail::range;
 
 impl Engine {
-    /// The batch or declared loss at `from`.
+    /// The batch or declared loss at `from`, as it travels.
     pub(in crate::log) fn next_batch(
+        &mut self,
+        name: &LaneName,
+        from: Position,
+    ) -> Result<Option<SealedBatch>, ReadError> {
+        let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
+        let batch = self.held_batch(name, lane.held_at(from))?;
+        let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
+        Ok(batch.map(|batch| lane.travelling(batch)))
+    }
+
+    /// The batch or declared loss at `from`, as the log has it and counts.
+    fn held_batch(
         &mut self,
         name: &LaneName,
         from: Position,
@@ -56,7 +68,7 @@ impl Engine {
         let Some(lane) = self.lanes.get_mut(name) else {
             return;
         };
-        let up_to = up_to.min(lane.sealed());
+        let up_to = lane.held_at(up_to).min(lane.sealed());
         if up_to <= lane.acked {
             return;
         }
@@ -74,19 +86,22 @@ impl Engine {
     ) -> Result<Handshake, ReadError> {
         let now = self.now();
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        // From here on in positions of the log.
+        let answer = &ResumeAnswer {
+            next: lane.held_at(answer.next),
+            ..*answer
+        };
         let view = lane
             .view(&mut self.reader, answer.next)
             .map_err(|error| ReadError::Io(shared(error)))?;
         let decision = decide(&view, answer);
         if let Decision::Repair(fork) = decision {
-            self.alarm("fork", format!("{name}: {fork}"));
+            lane.forked = Some(fork.to_string());
+            self.changed = true;
             return Ok(Handshake::Fork(fork));
         }
-        if let Some(newer) = answer.generation {
-            let ours = lane.record.generation;
-            let text = format!("{name}: the broker knows generation {newer}, this log is {ours}");
-            self.alarm("generation", text);
-        }
+        lane.forked = None;
+        self.tell_answer(name, &view, answer, decision);
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
         let topic_before = lane.record.topic_id;
         if topic_before != Some(answer.topic_id) {
@@ -118,8 +133,9 @@ impl Engine {
         lane.confirm_losses(answer.next);
         lane.acknowledge(now, answer.next);
         lane.read_to = answer.next;
+        let next = lane.known_as(answer.next);
         self.changed = true;
-        Ok(Handshake::Send(answer.next))
+        Ok(Handshake::Send(next))
     }
 
     /// Declares the batch at `first` lost, reason `refused`.
@@ -128,7 +144,9 @@ impl Engine {
         name: &LaneName,
         first: Position,
     ) -> Result<(), ReadError> {
-        let Some(batch) = self.next_batch(name, first)? else {
+        let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
+        let first = lane.held_at(first);
+        let Some(batch) = self.held_batch(name, first)? else {
             return Ok(());
         };
         let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
@@ -145,7 +163,7 @@ impl Engine {
             reason: LossReason::Refused,
             first_ms: header.map(|header| header.base_timestamp),
             last_ms: header.map(|header| header.max_timestamp),
-            crc: Some(crc_of(&batch.bytes)),
+            crc: Some(lane.known_crc(&batch)),
         };
         self.alarm(
             "refused",
@@ -179,7 +197,7 @@ impl Lane {
             .filter(|batch| batch.next == n);
         let below: Vec<u32> = remembered
             .map(|(_, crc)| *crc)
-            .chain(ends.map(|batch| crc_of(&batch.bytes)))
+            .chain(ends.map(|batch| self.known_crc(batch)))
             .collect();
         let at_boundary = !below.is_empty()
             || n == self.oldest()
@@ -188,6 +206,7 @@ impl Lane {
             || self.record.given_up.iter().any(|loss| loss.range.from == n)
             || unless_damaged(self.segments.read(reader, n))?.is_some();
         Ok(View {
+            base: self.record.base,
             acked: self.acked,
             oldest: self.oldest(),
             sealed: self.sealed(),

@@ -109,6 +109,18 @@ impl FakeDisk {
         content.durable = content.now.clone();
     }
 
+    /// Another disk with the same content, as after a copy.
+    pub(in crate::log) fn copy(&self, seed: u64) -> Self {
+        let copy = Self::new(seed);
+        let mut files = self.state().files.clone();
+        for content in files.values_mut() {
+            content.durable.clone_from(&content.now);
+            content.pending.clear();
+        }
+        copy.state().files = files;
+        copy
+    }
+
     /// What is left when the power comes back: of what was not synced, some, in pieces.
     pub(in crate::log) fn crash(&self) -> Self {
         let mut state = self.state();

@@ -9,6 +9,7 @@ mod faults;
 mod handle;
 mod handshake;
 mod limits;
+mod repair;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

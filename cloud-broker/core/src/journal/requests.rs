@@ -109,8 +109,9 @@ impl Journal {
         }
         let highest = self.highest_generation(&resume.name, &target);
         let generation = resume.name.generation;
+        // One that was restored from a backup may not know this generation, but a later one.
         if let Some(predecessor) = resume.predecessor
-            && highest.is_none_or(|highest| highest < generation)
+            && !self.knows_generation(&resume.name, &target)
         {
             self.bind(&resume.name, &target, generation)?;
             let reason = RepairReason::Restored;
@@ -198,6 +199,14 @@ impl Journal {
             .bindings
             .find(&name.device, &name.stream, &target.stream.id)?;
         binding.lanes.get(&name.lane).map(|lane| lane.generation)
+    }
+
+    fn knows_generation(&self, name: &LaneName, target: &Target) -> bool {
+        let binding = self
+            .bindings
+            .find(&name.device, &name.stream, &target.stream.id);
+        let lane = binding.and_then(|binding| binding.lanes.get(&name.lane));
+        lane.is_some_and(|lane| lane.ids.contains(&target.id))
     }
 
     /// Makes sure that the lane's binding, with this generation, is durable no later than what

@@ -23,6 +23,11 @@ pub(super) struct World {
     pub(super) given_up: Vec<LaneName>,
     pub(super) aside: Vec<(LaneName, Position)>,
     pub(super) most_open: usize,
+    pub(super) repairs: Vec<(u32, RepairReason)>,
+    /// Handshakes that will find another history.
+    pub(super) forks: u32,
+    /// Of every publish.
+    pub(super) topics: Vec<String>,
 }
 
 pub(super) type Text = Vec<(String, String)>;
@@ -95,6 +100,7 @@ impl World {
             Output::Disconnect => self.cut(),
             Output::Publish { topic, payload } => {
                 self.packet_id = self.packet_id % 100 + 1;
+                self.topics.push(topic.clone());
                 self.open.push_back((self.packet_id, topic, payload));
                 uplink.handle_sent(now, self.packet_id);
             }
@@ -114,9 +120,27 @@ impl World {
                 lane,
                 answer,
             } => {
+                if self.forks > 0 {
+                    self.forks -= 1;
+                    let fork = Ok(Handshake::Fork(crate::handshake::Fork::Ahead));
+                    return uplink.handle_handshake(now, connection, &lane, fork);
+                }
                 self.lanes.get_mut(&lane).unwrap().acked = answer.next;
                 let from = Ok(Handshake::Send(answer.next));
                 uplink.handle_handshake(now, connection, &lane, from);
+            }
+            Output::Repair {
+                connection,
+                lane,
+                generation,
+                reason,
+            } => {
+                self.repairs.push((generation, reason));
+                let mut states = self.states().into_iter();
+                let mut state = states.find(|state| state.name == lane).unwrap();
+                state.generation = generation;
+                state.predecessor = Some(0);
+                uplink.handle_repaired(now, connection, Ok(state));
             }
             Output::Acknowledge { lane, up_to } => {
                 let lane = self.lanes.get_mut(&lane).unwrap();
@@ -172,7 +196,10 @@ impl World {
                     (0, vec![("next", lane.next.0.to_string())])
                 }
             }
-            Topic::Repair(_) => panic!("nothing is repaired here"),
+            Topic::Repair(lane) => {
+                let next = (lane.generation + 1).to_string();
+                (0, vec![("generation", next)])
+            }
         };
         let text = text.into_iter().map(|(key, value)| (key.to_owned(), value));
         (reason, text.collect())

@@ -203,6 +203,33 @@ fn a_repair_reserves_the_next_generation_and_reports_it() {
 }
 
 #[test]
+fn a_restored_broker_gets_the_report_of_every_generation() {
+    let mut journal = journal();
+    let resume = |generation| {
+        Request::Resume(Resume {
+            name: name("gw-1", generation),
+            connection: u64::from(generation),
+            oldest: 0,
+            next: 0,
+            predecessor: Some(0),
+        })
+    };
+    // Two copies were repaired; the broker forgot both, and hears of the later one first.
+    for (generation, reports) in [(2, 1), (1, 2), (2, 2), (1, 2)] {
+        let LaneOutcome::Resumed {
+            generation: newer, ..
+        } = ask(&mut journal, resume(generation))
+        else {
+            panic!("resumed was expected")
+        };
+        assert_eq!(newer, (generation == 1).then_some(2));
+        let stream = journal.catalog().by_name("events").unwrap();
+        let part = stream.partition_for_client("gw-1");
+        assert_eq!(journal.log.parts[part.index()].next_offset, reports);
+    }
+}
+
+#[test]
 fn a_restored_broker_gets_the_report_again() {
     let mut journal = journal();
     let gw = name("gw-1", 4);
