@@ -122,6 +122,7 @@ impl Disk {
             || next == self.sealed()
             || not_gone.clone().any(|entry| entry.first == next);
         View {
+            base: Position::ZERO,
             acked: Position(self.acked().into()),
             oldest: Position(oldest.into()),
             sealed: Position(self.sealed().into()),
