@@ -1,4 +1,4 @@
-//! One GET over a plain socket: enough to ask a broker or an agent how it is.
+//! One request over a plain socket: enough to ask a broker or an agent how it is.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +11,28 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// What the socket says, or that the answer is no HTTP.
 pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
+    request(address, "GET", path, None)
+}
+
+/// Status code and body of a request, with a JSON body if there is to be one.
+///
+/// # Errors
+/// As [`get`].
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    json: Option<&serde_json::Value>,
+) -> Result<(u16, String), String> {
     let mut link = TcpStream::connect(address).map_err(|e| e.to_string())?;
     link.set_read_timeout(Some(TIMEOUT))
         .map_err(|e| e.to_string())?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let body = json.map(ToString::to_string).unwrap_or_default();
+    let kind = json.map_or("", |_| "Content-Type: application/json\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{kind}Content-Length: {length}\r\n\r\n{body}"
+    );
     link.write_all(request.as_bytes())
         .map_err(|e| e.to_string())?;
     let mut answer = Vec::new();

@@ -1,21 +1,23 @@
 //! A lane whose stream does not exist, where the settings say that nothing waits for it.
 
+use headwater_agent_core::batcher::Batcher;
 use headwater_agent_core::lane::LaneName;
 use headwater_agent_core::loss::Loss;
-use headwater_wire::uplink::LossReason;
+use headwater_wire::uplink::{LossReason, producer_id};
 
 use super::uplink::no_lane;
 use super::{Engine, Lane};
 use crate::log::error::ReadError;
 
 impl Engine {
-    /// Gives up all that is sealed and not acknowledged. As with what is evicted, that is noted in
-    /// the lane's record, durable before anything is removed, and declared once the lane can be
-    /// sent.
+    /// Gives up all that is not acknowledged, the open batch included. As with what is evicted,
+    /// that is noted in the lane's record, durable before anything is removed, and declared once
+    /// the lane can be sent. Only between commits: then all events are durable.
     pub(in crate::log) fn give_up(&mut self, name: &LaneName) -> Result<(), ReadError> {
-        let now = self.now();
+        let (now, target_bytes) = (self.now(), self.options.batch_bytes);
+        let device = &self.identity.device;
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
-        let (from, to) = (lane.acked.max(lane.record.evicted), lane.sealed());
+        let (from, to) = (lane.acked.max(lane.record.evicted), lane.durable);
         if from >= to {
             return Ok(());
         }
@@ -29,11 +31,14 @@ impl Engine {
                 ..described
             });
         }
+        let id = producer_id(device, &name.stream, &name.lane, lane.record.generation);
+        let empty = Batcher::new(id, to, target_bytes);
+        let open = std::mem::replace(&mut lane.batcher, empty);
         lane.record.evicted = to;
         lane.is_dirty = true;
         if let Err(error) = self.store_frame(now) {
             if let Some(lane) = self.lanes.get_mut(name) {
-                lane.record = before;
+                (lane.record, lane.batcher) = (before, open);
             }
             return Err(ReadError::Io(error));
         }
