@@ -10,6 +10,7 @@ import time
 import traceback
 from importlib import metadata
 
+import with_admin
 import with_confluent_kafka
 import with_curl
 import with_kafka_python
@@ -21,7 +22,7 @@ import with_tls
 from stack import GIVE_UP_S, Stack, attempt
 
 MODULES = [with_mosquitto, with_paho, with_paho_rules, with_kcat, with_confluent_kafka, with_kafka_python,
-           with_curl, with_tls]
+           with_admin, with_curl, with_tls]
 CHECK_GIVE_UP_S = 2 * GIVE_UP_S
 
 
