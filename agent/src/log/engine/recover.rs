@@ -134,7 +134,9 @@ impl Engine {
             let lane = self.recover_lane(now, name, tail, alarms)?;
             self.lanes.insert(lane.name.clone(), lane);
         }
-        self.checkpoint(now).map_err(io::Error::other)
+        self.checkpoint(now).map_err(io::Error::other)?;
+        self.journal.prepare();
+        Ok(())
     }
 
     fn recover_lane(
@@ -166,8 +168,12 @@ impl Engine {
                     format!("{name}: last segment is damaged: {error}"),
                 ));
                 let first = segments.last_first().unwrap_or(in_tail);
-                // How far it went is not known, and no position may be given out again.
-                floor = floor.max(Position(first.0 + SEGMENT_RECORDS_MAX));
+                // The journal says how far it went; where it does not, no position may be given
+                // out again all the same.
+                floor = floor.max(match record.sent {
+                    Position::END => Position(first.0 + SEGMENT_RECORDS_MAX),
+                    sent => sent,
+                });
                 first
             }
             Err(error) => return Err(error),

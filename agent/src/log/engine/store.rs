@@ -60,6 +60,8 @@ impl Engine {
         if stored.is_ok() {
             lane.full.clear();
             lane.durable = lane.durable.max(lane.batcher.first());
+            // The journal says how far the segments go, should the last one become unreadable.
+            lane.is_dirty = true;
         } else if !lane.full.is_empty() {
             // What lies in a segment and was not committed may come back with it after a crash:
             // it must not count beside what takes its positions now.

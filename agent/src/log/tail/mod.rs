@@ -146,6 +146,16 @@ impl Journal {
         Ok(())
     }
 
+    /// Makes the file that the next checkpoint goes to, while there is room for it: a disk that is
+    /// full later must not stop the journal. Without it the checkpoint tries again.
+    pub(super) fn prepare(&mut self) {
+        if self.spare.is_empty()
+            && let Ok(slot) = self.create()
+        {
+            self.spare.insert(slot);
+        }
+    }
+
     fn write(&mut self, kind: Kind, mut current: Current, body: &[u8]) -> io::Result<()> {
         self.sequence += 1;
         let header = (kind, self.sequence, self.previous, TAIL_FILE_BYTES);
@@ -172,6 +182,12 @@ impl Journal {
                 }
             }
         }
+        let slot = self.create()?;
+        Ok((slot, self.place.open_for_pages(slot)?))
+    }
+
+    /// A new file; gives its number.
+    fn create(&mut self) -> io::Result<u32> {
         let current = self.current.as_ref().map(|current| current.slot);
         let is_taken = |slot: &u32| {
             current == Some(*slot)
@@ -183,7 +199,7 @@ impl Journal {
         self.meter.add_bytes(TAIL_FILE_BYTES);
         let path = self.place.path(slot);
         self.place.disk.create(&path, TAIL_FILE_BYTES)?;
-        Ok((slot, self.place.open_for_pages(slot)?))
+        Ok(slot)
     }
 
     fn remove_distrusted(&mut self) {

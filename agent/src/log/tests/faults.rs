@@ -258,6 +258,8 @@ fn segments_that_are_gone_cut_or_garbage_are_declared_lost() {
             let (broker, alarms) = drain(&options);
             let taken = broker.taken(&lane());
             let text = format!("edit {index}, newest {newest}: {alarms:?}");
+            let lost = taken.losses.iter().map(|(from, to)| to.since(*from));
+            assert!(lost.sum::<u64>() <= number, "{text}: {:?}", taken.losses);
             assert!(!taken.losses.is_empty(), "{text}");
             assert!(!alarms.is_empty(), "{text}");
             check_subset(&broker, number);
