@@ -1,6 +1,7 @@
 //! The whole log in one process, on a disk that can lose power.
 
 mod basics;
+mod cycles;
 mod damage;
 mod deletion;
 mod power;
