@@ -4,6 +4,7 @@ mod basics;
 mod cycles;
 mod damage;
 mod deletion;
+mod groups;
 mod power;
 mod restart;
 mod trouble;
