@@ -313,6 +313,8 @@ async fn a_member_that_waits_keeps_nobody_else_waiting() {
     while first.call(3, &beat).await.error_code != 27 {}
     // It goes: nobody is left to wait for, and its place is free.
     drop(second);
+    let describe = DescribeGroupsRequest::default().with_groups(vec![text("g").into()]);
+    while first.call(2, &describe).await.groups[0].members.len() != 1 {}
     let again = join_request("g", member).with_rebalance_timeout_ms(60_000);
     let joined = first.call(3, &again).await;
     assert_eq!((joined.error_code, joined.members.len()), (0, 1));
