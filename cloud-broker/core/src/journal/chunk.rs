@@ -161,7 +161,8 @@ impl Journal {
 }
 
 const ZSTD_LEVEL: i32 = 1;
-/// Smaller batches gain nothing that is worth a frame's overhead.
-const COMPRESS_BYTES_MIN: usize = 256;
+/// Smaller batches gain less than the compressor's start costs: with a few publishes in each commit
+/// it was half of the journal thread's own work, for bytes that a page of the journal has anyway.
+const COMPRESS_BYTES_MIN: usize = 1024;
 /// After a batch that did not shrink by an eighth, so many go as they are.
 const BATCHES_BETWEEN_TRIES: u8 = 15;
