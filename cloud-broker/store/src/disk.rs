@@ -21,6 +21,12 @@ pub trait Disk: Debug + Send + Sync {
     /// Makes an empty file; nothing may be there.
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// As [`Disk::create`], for whole pages that nobody will read: writes go past the system's
+    /// cache if it can. They fail with `InvalidInput` if it turns out that it cannot.
+    fn create_uncached(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.create(path)
+    }
+
     /// Gives a file another name, in place of what had it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Read, Seek, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -15,6 +15,11 @@ use crate::error::{ErrorKind, StoreError};
 const LOCK_FILE: &str = "LOCK";
 /// Pieces that the system takes in one call.
 const PIECES_MAX: usize = 1024;
+/// Writes go past the system's cache; 0 where it has no such flag.
+#[cfg(target_os = "linux")]
+const DIRECT: i32 = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+#[cfg(not(target_os = "linux"))]
+const DIRECT: i32 = 0;
 /// How often the holder's process id is looked for: it is written just after the lock is taken.
 const PID_LOOKS: u32 = 20;
 
@@ -84,6 +89,26 @@ impl Disk for RealDisk {
             .create_new(true)
             .open(self.at(path))?;
         Ok(Arc::new(RealFile(file)))
+    }
+
+    fn create_uncached(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .custom_flags(DIRECT)
+            .open(self.at(path));
+        match opened {
+            Ok(file) => Ok(Arc::new(RealFile(file))),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                // The system may have made the file before it found that it cannot open it so.
+                match fs::remove_file(self.at(path)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    Ok(()) | Err(_) => self.create(path),
+                }
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

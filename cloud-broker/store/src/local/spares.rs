@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use super::LocalOptions;
-use super::layout::{JOURNALS, PAGE_BYTES};
-use crate::disk::{self, Disk};
+use super::layout::{JOURNALS, PAGE_BYTES, PAGE_LEN};
+use crate::disk::{self, Disk, DiskFile};
 use crate::error::StoreError;
 
 /// Bytes written at once while a file is filled, and how many of these between two syncs: small
@@ -150,7 +150,7 @@ impl Spares {
         let bytes = bytes.next_multiple_of(PAGE_BYTES);
         let path = self.next_path(&mut self.lock());
         let unfinished = path.replace(".log", ".tmp");
-        let made = self.fill(&unfinished, bytes, go_on);
+        let made = self.fill_uncached_or_cached(&unfinished, bytes, &go_on);
         if let Err(error) = made.and_then(|()| self.disk.rename(&unfinished, &path)) {
             // On a full disk the space is needed; if it cannot be given back, the next start does.
             let _ = self.disk.remove(&unfinished);
@@ -160,21 +160,23 @@ impl Spares {
         Ok(Spare { path, bytes })
     }
 
-    fn fill(&self, path: &str, bytes: u64, go_on: impl Fn() -> bool) -> std::io::Result<()> {
-        let file = self.disk.create(path)?;
-        let zeros = vec![0; FILL_BYTES.min(usize::try_from(bytes).unwrap_or(FILL_BYTES))];
-        for (step, position) in (0..bytes).step_by(zeros.len().max(1)).enumerate() {
-            if !go_on() {
-                return Err(std::io::ErrorKind::Interrupted.into());
+    /// Zeros that went through the cache cost as much processor time as the log's own writes, and
+    /// drove what readers want out of it.
+    fn fill_uncached_or_cached(
+        &self,
+        path: &str,
+        bytes: u64,
+        go_on: &impl Fn() -> bool,
+    ) -> std::io::Result<()> {
+        let uncached = self.disk.create_uncached(path)?;
+        match fill(&*uncached, bytes, go_on) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                drop(uncached);
+                self.disk.remove(path)?;
+                fill(&*self.disk.create(path)?, bytes, go_on)
             }
-            let rest = usize::try_from(bytes - position).unwrap_or(usize::MAX);
-            let zeros = &zeros[..zeros.len().min(rest)];
-            disk::write_all_at(&*file, &mut [IoSlice::new(zeros)], position)?;
-            if (step as u64 + 1).is_multiple_of(FILLS_PER_SYNC) {
-                file.sync_data()?;
-            }
+            done => done,
         }
-        file.sync_data()
     }
 
     fn next_path(&self, state: &mut State) -> String {
@@ -247,6 +249,25 @@ fn disconnected(woken: &Receiver<()>) -> bool {
         woken.try_recv(),
         Err(std::sync::mpsc::TryRecvError::Disconnected)
     )
+}
+
+fn fill(file: &dyn DiskFile, bytes: u64, go_on: &impl Fn() -> bool) -> std::io::Result<()> {
+    // Past the cache only memory that begins at a page can be written.
+    let length = FILL_BYTES.min(usize::try_from(bytes).unwrap_or(FILL_BYTES));
+    let zeros = vec![0; length + PAGE_LEN];
+    let zeros = &zeros[zeros.as_ptr().align_offset(PAGE_LEN).min(PAGE_LEN)..][..length];
+    for (step, position) in (0..bytes).step_by(zeros.len().max(1)).enumerate() {
+        if !go_on() {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
+        let rest = usize::try_from(bytes - position).unwrap_or(usize::MAX);
+        let zeros = &zeros[..zeros.len().min(rest)];
+        disk::write_all_at(file, &mut [IoSlice::new(zeros)], position)?;
+        if (step as u64 + 1).is_multiple_of(FILLS_PER_SYNC) {
+            file.sync_data()?;
+        }
+    }
+    file.sync_data()
 }
 
 fn directory() -> String {
