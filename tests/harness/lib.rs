@@ -4,8 +4,11 @@
 pub mod agent_log;
 pub mod broker;
 pub mod consume;
+pub mod cut;
+pub mod edge;
 pub mod events;
 pub mod http;
+pub mod kafka_load;
 pub mod kills;
 pub mod load;
 #[path = "../models/mod.rs"]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use headwater_tests::peers::Running;
+
 /// A line of the result.
 #[expect(clippy::print_stdout, reason = "a command's result")]
 pub(crate) fn say(line: &str) {
@@ -45,6 +47,12 @@ pub(crate) fn per(cpu: Duration, count: usize) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "figures for people to read")]
 pub(crate) fn ratio(a: u64, b: u64) -> f64 {
     a as f64 / b.max(1) as f64
+}
+
+/// What a broker has resident now.
+#[expect(clippy::cast_precision_loss, reason = "figures for people to read")]
+pub(crate) fn resident_mib(running: &Running) -> f64 {
+    running.process.resident_bytes().unwrap_or(0) as f64 / 1_048_576.0
 }
 
 /// Milliseconds.

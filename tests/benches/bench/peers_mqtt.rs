@@ -7,7 +7,7 @@ use clap::Args;
 use headwater_tests::mqtt_load::{Books, Clients, Crowd, Done, Qos, Shape, Subscribers};
 use headwater_tests::peers::{MqttBroker, Running};
 
-use crate::figures::{machine, median, per, rate, say, short, table};
+use crate::figures::{machine, median, per, rate, resident_mib, say, short, table};
 
 /// How long to measure.
 #[derive(Debug, Args)]
@@ -185,9 +185,4 @@ fn connections(running: &Running, count: usize, at_once: usize) -> Result<Cell, 
         rate: rate(count, idle.elapsed),
         resident_mib: resident_mib(running),
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people to read")]
-fn resident_mib(running: &Running) -> f64 {
-    running.process.resident_bytes().unwrap_or(0) as f64 / 1_048_576.0
 }

@@ -1,12 +1,14 @@
 //! Brokers that people use today, beside ours: each found or installed, started alone in a folder
 //! of its own with settings that are shown, on a free port.
 
+pub mod kafka;
 pub mod mosquitto;
 pub mod rumqttd;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::broker::ANY_DISK;
 use crate::process::{Process, node};
@@ -25,9 +27,32 @@ pub enum MqttBroker {
 /// A broker that runs alone. Dropping it kills it and removes its folder.
 #[derive(Debug)]
 pub struct Running {
-    /// The process; its MQTT door is the listener `mqtt`.
+    /// The process; its doors are the listeners `mqtt` and `kafka`, those that it has.
     pub process: Process,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    spawned: Instant,
+}
+
+impl Running {
+    pub(crate) fn new(process: Process, folder: tempfile::TempDir, spawned: Instant) -> Self {
+        Self {
+            process,
+            folder,
+            spawned,
+        }
+    }
+
+    /// Time since its process was started.
+    #[must_use]
+    pub fn since_spawn(&self) -> Duration {
+        self.spawned.elapsed()
+    }
+
+    /// Its settings and data.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 impl MqttBroker {
@@ -66,7 +91,7 @@ impl MqttBroker {
             Self::Rumqttd(_) => rumqttd::settings(port),
             Self::Headwater => {
                 format!(
-                    "{ANY_DISK}[listeners]\nmqtt = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:0\"\n"
+                    "{ANY_DISK}[listeners]\nmqtt = \"127.0.0.1:{port}\"\nkafka = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n"
                 )
             }
         }
@@ -81,6 +106,7 @@ impl MqttBroker {
         let address = free_address()?;
         let file = folder.path().join("settings.toml");
         std::fs::write(&file, self.settings(address.port())).map_err(|e| e.to_string())?;
+        let spawned = Instant::now();
         let process = match self {
             Self::Mosquitto(program) => {
                 Process::listening(with(program, "-c", &file), "mqtt", address)?
@@ -97,10 +123,7 @@ impl MqttBroker {
                 Process::start(&node(), "broker", &arguments)?
             }
         };
-        Ok(Running {
-            process,
-            _folder: folder,
-        })
+        Ok(Running::new(process, folder, spawned))
     }
 }
 
