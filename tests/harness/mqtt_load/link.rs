@@ -9,7 +9,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::wire::{self, Qos};
-use crate::source;
 
 const READ_BYTES: usize = 64 << 10;
 /// A broker that says nothing for so long will not say anything more.
@@ -25,13 +24,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects with a clean session and no keep alive.
+    /// Connects with a clean session and a keep alive that no run lasts.
     pub(super) async fn connect(broker: SocketAddr, client_id: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(broker).await?;
         stream.set_nodelay(true)?;
         let mut link = Self {
             stream,
-            out: source::connect(client_id),
+            out: wire::connect(client_id),
             tail: Vec::new(),
         };
         link.flush().await?;

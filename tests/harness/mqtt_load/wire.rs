@@ -21,6 +21,8 @@ pub enum Qos {
     One,
 }
 
+const KEEP_ALIVE_S: u16 = 36_000;
+
 /// Packet types, high half of the first byte.
 pub(super) const PUBLISH: u8 = 3;
 pub(super) const PUBACK: u8 = 4;
@@ -75,6 +77,16 @@ pub(super) fn stamp(payload: &[u8]) -> Option<(usize, usize)> {
 /// Packet id of a publisher's message: 1 to 60,000, in turn.
 pub(super) fn packet_id(number: usize) -> u16 {
     u16::try_from(number % 60_000).unwrap_or(0) + 1
+}
+
+/// A CONNECT with a clean session. rumqttd takes no client without a keep alive.
+pub(super) fn connect(client_id: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    text(&mut body, "MQTT");
+    body.extend([4, 2]);
+    body.extend(KEEP_ALIVE_S.to_be_bytes());
+    text(&mut body, client_id);
+    packet(0x10, &body)
 }
 
 /// A SUBSCRIBE to one filter, packet id 1.
