@@ -4,6 +4,7 @@
 //! protocol's door is given; `backend` is the log that they share. One request travels
 //! door → `validate` → `backend` → journal, and its answer the same way back.
 
+pub mod accept;
 pub mod auth;
 pub mod backend;
 pub mod cert;
@@ -15,6 +16,7 @@ pub mod kafka;
 pub mod limits;
 pub mod metrics;
 pub mod mqtt;
+pub mod pace;
 pub mod presence;
 pub mod run;
 pub mod tls;

@@ -8,13 +8,29 @@ use crate::metrics::{DoorName, Metrics};
 
 /// `[limits]` while the broker runs: places for connections, and memory for requests. One for all
 /// doors, behind an `Arc`.
+///
+/// A quarter of the memory is for answers, so that those who ask for much and those who send much
+/// cannot starve each other. Of the rest an eighth of all is kept for requests of at most
+/// [`SMALL_BYTES_MAX`]: they go on while others are half sent.
 #[derive(Debug)]
 pub struct Limits {
     connections_max: u64,
     connections: AtomicU64,
-    memory_max: usize,
-    memory: AtomicUsize,
+    requests: Pool,
+    answers: Pool,
     metrics: Arc<Metrics>,
+}
+
+/// Requests up to this size, in bytes, have memory of their own: batches as agents make them fit.
+pub const SMALL_BYTES_MAX: usize = 64 << 10;
+
+/// Memory for one purpose.
+#[derive(Debug)]
+struct Pool {
+    max: usize,
+    /// For what is larger than [`SMALL_BYTES_MAX`].
+    large_max: usize,
+    taken: AtomicUsize,
 }
 
 /// A connection's place, given back when it is dropped; counted in the metrics of its door.
@@ -24,27 +40,37 @@ pub struct Place {
     door: DoorName,
 }
 
-/// Memory that a request holds, given back when it is dropped. It is to grow with the bytes that
-/// have arrived, never with those that were announced.
+/// What memory is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Request,
+    Answer,
+}
+
+/// Memory that a request or an answer holds, given back when it is dropped. It is to grow with the
+/// bytes that have arrived, never with those that were announced.
 #[derive(Debug)]
 pub struct Reserved {
     limits: Arc<Limits>,
+    purpose: Purpose,
     bytes: usize,
 }
 
 impl Limits {
     /// Everything free.
     pub fn new(config: &LimitsConfig, metrics: Arc<Metrics>) -> Arc<Self> {
+        let all = config.request_memory.as_usize();
+        let eighths = |count: usize| all / 8 * count;
         Arc::new(Self {
             connections_max: u64::from(config.connections),
             connections: AtomicU64::new(0),
-            memory_max: config.request_memory.as_usize(),
-            memory: AtomicUsize::new(0),
+            requests: Pool::new(eighths(6), eighths(5)),
+            answers: Pool::new(eighths(2), eighths(2)),
             metrics,
         })
     }
 
-    /// A place for a connection that was just accepted; `None` if all are taken: close it.
+    /// A place for one more connection; `None` if all are taken: close it.
     pub fn enter(self: &Arc<Self>, door: DoorName) -> Option<Place> {
         let max = self.connections_max;
         let one_more = |now| (now < max).then_some(now + 1);
@@ -58,12 +84,56 @@ impl Limits {
         })
     }
 
-    /// Holds nothing yet; see [`Reserved::grow_to`].
+    /// For a request; holds nothing yet, see [`Reserved::grow_to`].
     pub fn reserve(self: &Arc<Self>) -> Reserved {
+        self.reserved(Purpose::Request)
+    }
+
+    /// For an answer, or whatever else waits to be sent; holds nothing yet.
+    pub fn reserve_answer(self: &Arc<Self>) -> Reserved {
+        self.reserved(Purpose::Answer)
+    }
+
+    /// Whether most of the memory for answers is taken: who does not read is in others' way.
+    pub fn is_short_of_answers(&self) -> bool {
+        self.answers.taken.load(Ordering::Relaxed) > self.answers.max / 2
+    }
+
+    fn reserved(self: &Arc<Self>, purpose: Purpose) -> Reserved {
         Reserved {
             limits: Arc::clone(self),
+            purpose,
             bytes: 0,
         }
+    }
+
+    fn pool(&self, purpose: Purpose) -> &Pool {
+        match purpose {
+            Purpose::Request => &self.requests,
+            Purpose::Answer => &self.answers,
+        }
+    }
+}
+
+impl Pool {
+    fn new(max: usize, large_max: usize) -> Self {
+        Self {
+            max,
+            large_max,
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes `more` for what then has `bytes` altogether.
+    fn take(&self, bytes: usize, more: usize) -> bool {
+        let max = match bytes <= SMALL_BYTES_MAX {
+            true => self.max,
+            false => self.large_max,
+        };
+        let taken = |now: usize| now.checked_add(more).filter(|sum| *sum <= max);
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
+            .is_ok()
     }
 }
 
@@ -81,21 +151,21 @@ impl Reserved {
         let Some(more) = bytes.checked_sub(self.bytes) else {
             return true;
         };
-        let max = self.limits.memory_max;
-        let taken = |now: usize| now.checked_add(more).filter(|sum| *sum <= max);
-        let memory = &self.limits.memory;
-        let granted = memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
-        if granted.is_ok() {
+        let granted = self.limits.pool(self.purpose).take(bytes, more);
+        if granted {
             self.bytes = bytes;
         }
-        granted.is_ok()
+        granted
     }
 
     /// Gives back what is above `bytes`.
     pub fn shrink_to(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
-        self.limits.memory.fetch_sub(less, Ordering::Relaxed);
-        self.bytes -= less;
+        if less > 0 {
+            let pool = self.limits.pool(self.purpose);
+            pool.taken.fetch_sub(less, Ordering::Relaxed);
+            self.bytes -= less;
+        }
     }
 
     /// Bytes that it holds.
@@ -106,7 +176,7 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.limits.memory.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.shrink_to(0);
     }
 }
 
@@ -116,10 +186,12 @@ mod tests {
 
     use super::*;
 
+    const SMALL: usize = SMALL_BYTES_MAX;
+
     fn limits() -> Arc<Limits> {
         let config = LimitsConfig {
             connections: 2,
-            request_memory: Bytes(100),
+            request_memory: Bytes(16 * SMALL as u64),
             ..LimitsConfig::default()
         };
         Limits::new(&config, Arc::default())
@@ -143,17 +215,30 @@ mod tests {
         let limits = limits();
         let mut first = limits.reserve();
         let mut second = limits.reserve();
-        assert!(first.grow_to(60) && first.grow_to(50));
-        assert_eq!(first.bytes(), 60);
-        assert!(!second.grow_to(41) && second.grow_to(40));
+        assert!(first.grow_to(6 * SMALL) && first.grow_to(5 * SMALL));
+        assert_eq!(first.bytes(), 6 * SMALL);
+        assert!(!second.grow_to(4 * SMALL + 1) && second.grow_to(4 * SMALL));
         assert!(!first.grow_to(usize::MAX));
-        first.shrink_to(90);
-        first.shrink_to(20);
-        assert_eq!(first.bytes(), 20);
-        assert!(second.grow_to(80) && !second.grow_to(81));
+        first.shrink_to(9 * SMALL);
+        first.shrink_to(2 * SMALL);
+        assert_eq!(first.bytes(), 2 * SMALL);
+        assert!(second.grow_to(8 * SMALL) && !second.grow_to(8 * SMALL + 1));
         drop(first);
-        assert!(second.grow_to(100));
+        assert!(second.grow_to(10 * SMALL));
         drop(second);
-        assert_eq!(limits.memory.load(Ordering::Relaxed), 0);
+        assert_eq!(limits.requests.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn small_requests_and_answers_have_their_own() {
+        let limits = limits();
+        let mut large = limits.reserve();
+        assert!(large.grow_to(10 * SMALL) && !large.grow_to(10 * SMALL + 1));
+        let mut small = [limits.reserve(), limits.reserve()];
+        assert!(small.iter_mut().all(|small| small.grow_to(SMALL)));
+        assert!(!limits.reserve().grow_to(1), "now there is nothing");
+        let mut answer = limits.reserve_answer();
+        assert!(!limits.is_short_of_answers() && answer.grow_to(4 * SMALL));
+        assert!(limits.is_short_of_answers() && !limits.reserve_answer().grow_to(1));
     }
 }

@@ -74,7 +74,7 @@ impl Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::load(&args.flags()).map_err(Failure::usage)?;
     logging::start();
-    raise_file_limit();
+    raise_file_limit(config.limits.connections);
     let signals = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build();
@@ -130,7 +130,7 @@ fn reload(handle: &Handle) {
 }
 
 /// As many connections as the system permits; shells usually start programs with 1,024 files.
-fn raise_file_limit() {
+fn raise_file_limit(connections: u32) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = setrlimit(
@@ -143,4 +143,14 @@ fn raise_file_limit() {
     if let Err(error) = raised {
         tracing::debug!(%error, "Limit of open files stays");
     }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if files < u64::from(connections) + OWN_FILES {
+        tracing::warn!(
+            "limits.connections = {connections} cannot be had: the system permits {files} open \
+             files (ulimit -Hn), of which the broker needs {OWN_FILES} for itself"
+        );
+    }
 }
+
+/// Journal, segments, listeners and the like.
+const OWN_FILES: u64 = 256;

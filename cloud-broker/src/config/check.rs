@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use headwater_broker_core::catalog::{PARTITIONS_MAX, SpecError};
-use headwater_settings::{Places, SettingsError, Span};
+use headwater_settings::{Bytes, Places, SettingsError, Span};
 
 use super::{Config, MAX_PACKET_MAX, MAX_PACKET_MIN, StreamConfig};
 
@@ -91,13 +91,15 @@ impl Config {
         }
     }
 
-    /// One request of each door must fit, or that door could never take its largest.
+    /// One request of each door must fit into the part that is for large ones, or that door could
+    /// never take its largest.
     fn check_request_memory(&self, places: &Places) -> Result<(), SettingsError> {
         let largest = self.kafka.max_request.max(self.mqtt.max_packet);
-        if self.limits.request_memory >= largest {
+        let least = Bytes(largest.0.saturating_mul(2));
+        if self.limits.request_memory >= least {
             return Ok(());
         }
-        let message = format!("must be at least {largest}, the largest request");
+        let message = format!("must be at least {least}, twice the largest request");
         Err(places.error("limits.request_memory", &message))
     }
 }

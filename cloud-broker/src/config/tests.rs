@@ -227,7 +227,7 @@ fn values_that_cannot_be_are_refused_with_their_place() {
         (
             "[limits]\nrequest_memory = \"1MiB\"\n",
             2,
-            "limits.request_memory must be at least 64MiB, the largest request",
+            "limits.request_memory must be at least 128MiB, twice the largest request",
         ),
         (
             "[[stream]]\nname = \"a\"\n[[stream]]\nname = \"a\"\n",

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::stall::Stall;
+use crate::accept::{self, AcceptTrouble};
 use crate::door::{Door, Listener};
 use crate::limits::Place;
 use crate::metrics::DoorName;
@@ -30,19 +31,16 @@ use crate::tls::{Tls, peer_certificate};
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// A request's head takes at most this long to arrive, a pause before it included.
 const HEAD_MAX: Duration = Duration::from_secs(60);
-/// A client that reads nothing for this long is given up.
-const READER_PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of a request's head, and of each direction's buffer.
 const BUFFER_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
-/// Pause after a failed accept: the process has no file handle left, and some may be given back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until it is time to stop, then waits for the connections to end.
 pub(super) async fn accept(door: Door, listener: Listener) -> io::Result<()> {
     let socket = TcpListener::from_std(listener.socket)?;
     let router = super::router(door.clone());
     let mut connections = JoinSet::new();
+    let mut trouble = AcceptTrouble::default();
     loop {
         let (stream, peer) = tokio::select! {
             biased;
@@ -50,8 +48,8 @@ pub(super) async fn accept(door: Door, listener: Listener) -> io::Result<()> {
             accepted = socket.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::debug!(%error, "Connection not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    trouble.tell(listener.name, &error);
+                    tokio::time::sleep(accept::PAUSE).await;
                     continue;
                 }
             },
@@ -108,7 +106,7 @@ impl Connection {
             peer,
             place,
         } = self;
-        let stream = TokioIo::new(Stall::new(stream, READER_PATIENCE));
+        let stream = TokioIo::new(Stall::new(stream, Arc::clone(&door.limits)));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(HEAD_MAX)

@@ -127,7 +127,7 @@ impl Live {
             });
         }
         let ping_at = Instant::now() + PING;
-        let held = door.limits.reserve();
+        let held = door.limits.reserve_answer();
         Ok(Self {
             door,
             watch,

@@ -68,7 +68,7 @@ pub(super) async fn read(
     // Before the first look: a commit between look and wait is not missed.
     let watch = door.backend.watch(&[partition]);
     let mut page = wanted.begin(&door, partition).await?;
-    let mut memory = door.limits.reserve();
+    let mut memory = door.limits.reserve_answer();
     loop {
         wanted
             .fill(&door, partition, &mut page, &mut memory)

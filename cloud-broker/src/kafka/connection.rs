@@ -137,7 +137,7 @@ where
             Some(answer) = working.next() => {
                 let Answer { frame, held } = answer?;
                 if let Some(frame) = frame {
-                    outgoing::write(&mut stream, frame).await?;
+                    outgoing::write(&mut stream, frame, &session.door().limits).await?;
                 }
                 drop(held);
             }

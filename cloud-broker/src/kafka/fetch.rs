@@ -123,12 +123,15 @@ async fn gather(
         partitions: Vec::with_capacity(places.len()),
         bytes: 0,
         urgent: false,
-        room: session.fetch_room(bytes_max(request)),
+        room: session.fetch_room(bytes_max(request)).await,
     };
+    let most = gathered.room.bytes().min(bytes_max(request));
+    // Without memory there is nothing, and the client asks again.
+    let is_served = gathered.room.bytes() > 0;
     let asked = request.topics.iter().flat_map(|topic| &topic.partitions);
     for (asked, place) in asked.zip(places) {
-        let left = gathered.room.bytes().saturating_sub(gathered.bytes);
-        let first = gathered.bytes == 0;
+        let left = most.saturating_sub(gathered.bytes);
+        let first = gathered.bytes == 0 && is_served;
         let mut answer = match place {
             Ok(place) => match partition(session, *place, asked, left, first).await {
                 // Deleted while the client waited.
@@ -144,7 +147,7 @@ async fn gather(
         gathered.bytes += answer.records.iter().map(Bytes::len).sum::<usize>();
         gathered.partitions.push(answer);
     }
-    gathered.room.shrink_to(gathered.bytes);
+    gathered.room.fit(gathered.bytes);
     gathered
 }
 

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::sleep;
 
 use crate::limits::{Limits, Reserved};
+use crate::pace::{ARRIVAL, Pace, TooSlow};
 
 /// The least room that is made before reading.
 const READ_BYTES_MIN: usize = 4 << 10;
@@ -35,6 +36,8 @@ pub(super) enum FrameError {
     Truncated,
     #[error("No memory for a request of {0} bytes")]
     NoMemory(usize),
+    #[error("A request arrives too slowly: {0}")]
+    TooSlow(#[from] TooSlow),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -45,6 +48,8 @@ pub(super) struct FrameReader {
     arrived: BytesMut,
     limits: Arc<Limits>,
     reserved: Reserved,
+    /// Of the frame that has begun.
+    pace: Option<Pace>,
 }
 
 impl FrameReader {
@@ -53,6 +58,7 @@ impl FrameReader {
             arrived: BytesMut::new(),
             limits: Arc::clone(limits),
             reserved: limits.reserve(),
+            pace: None,
         }
     }
 
@@ -72,13 +78,24 @@ impl FrameReader {
                 },
             };
             self.make_room(missing).await?;
-            if stream.read_buf(&mut self.arrived).await? == 0 {
-                return match self.arrived.len() {
-                    0 => Ok(None),
-                    _ => Err(FrameError::Truncated),
-                };
+            match self.read(stream).await? {
+                0 if self.arrived.is_empty() => return Ok(None),
+                0 => return Err(FrameError::Truncated),
+                _ => {}
             }
         }
+    }
+
+    /// Waits as long as it takes for a frame to begin, but not for its rest.
+    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<usize, FrameError> {
+        if self.arrived.is_empty() {
+            self.pace = None;
+            return Ok(stream.read_buf(&mut self.arrived).await?);
+        }
+        let pace = self.pace.get_or_insert_with(|| Pace::new(ARRIVAL));
+        let bytes = pace.next(stream.read_buf(&mut self.arrived)).await??;
+        pace.count(bytes);
+        Ok(bytes)
     }
 
     /// Room for what is missing, but never for more than has arrived so far.
@@ -101,6 +118,7 @@ impl FrameReader {
     fn cut(&mut self, bytes: usize) -> Frame {
         let mut frame = self.arrived.split_to(LENGTH_BYTES + bytes).freeze();
         let reserved = std::mem::replace(&mut self.reserved, self.limits.reserve());
+        self.pace = None;
         if self.arrived.is_empty() {
             // Lets go of the frame's memory, which would otherwise stay with this connection.
             self.arrived = BytesMut::new();
@@ -109,5 +127,34 @@ impl FrameReader {
             bytes: frame.split_off(LENGTH_BYTES),
             reserved,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::config::LimitsConfig;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_trickles_in_is_given_up() {
+        let limits = Limits::new(&LimitsConfig::default(), Arc::default());
+        let mut frames = FrameReader::new(&limits);
+        let (mut near, mut far) = tokio::io::duplex(64);
+        let client = tokio::spawn(async move {
+            // An idle client is no slow one.
+            sleep(Duration::from_secs(500)).await;
+            far.write_all(&1_000_000_u32.to_be_bytes()).await?;
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                far.write_all(&[0]).await?;
+            }
+            #[expect(unreachable_code, reason = "says what the block gives")]
+            io::Result::Ok(())
+        });
+        let read = frames.next(&mut near, usize::MAX).await;
+        assert!(matches!(read, Err(FrameError::TooSlow(_))), "{read:?}");
+        client.abort();
     }
 }

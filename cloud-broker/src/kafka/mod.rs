@@ -39,14 +39,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::accept::{self, AcceptTrouble};
 use crate::door::{Door, Listener};
 
 use session::Shared;
 
 /// How long connections may take to send the answers that they owe when the broker stops.
 const STOP_MAX: Duration = Duration::from_secs(4);
-/// A pause after the process has run out of file handles or the like.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Serves one Kafka listener on the multi-thread runtime that it is called on, until
 /// [`Door::stop`] says so; returns once its connections have ended.
@@ -57,6 +56,7 @@ pub async fn serve(door: Door, listener: Listener) -> io::Result<()> {
     let socket = TcpListener::from_std(listener.socket)?;
     let shared = Arc::new(Shared::new(door, listener.tls));
     let mut connections = JoinSet::new();
+    let mut trouble = AcceptTrouble::default();
     loop {
         tokio::select! {
             biased;
@@ -67,8 +67,8 @@ pub async fn serve(door: Door, listener: Listener) -> io::Result<()> {
                     connections.spawn(connection::run(Arc::clone(&shared), stream, peer));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, listener = listener.name, "Cannot accept");
-                    sleep(ACCEPT_RETRY).await;
+                    trouble.tell(listener.name, &error);
+                    sleep(accept::PAUSE).await;
                 }
             },
         }

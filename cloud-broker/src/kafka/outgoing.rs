@@ -9,8 +9,11 @@ use headwater_kafka::Encoded;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// How long a client may take nothing of an answer that waits for it.
-const STALL_MAX: Duration = Duration::from_secs(60);
+use crate::limits::Limits;
+use crate::pace::{Pace, TAKING, TAKING_WHEN_SHORT};
+
+/// How often it is looked whether a client that takes little is in others' way.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long, and how much of what is unread, the end of a connection waits for its client.
 const FAREWELL_MAX: Duration = Duration::from_millis(200);
 const FAREWELL_READS_MAX: usize = 256;
@@ -18,22 +21,33 @@ const FAREWELL_READS_MAX: usize = 256;
 /// Writes one answer.
 ///
 /// # Errors
-/// The connection broke, or the client took nothing for [`STALL_MAX`].
+/// The connection broke, or the client takes it too slowly ([`TAKING`], and while others wait for
+/// memory [`TAKING_WHEN_SHORT`]).
 pub(super) async fn write(
     stream: &mut (impl AsyncWrite + Unpin),
     answer: Encoded,
+    limits: &Limits,
 ) -> io::Result<()> {
     let mut pieces = Pieces {
         left: answer.total_bytes(),
         pieces: answer.pieces.into(),
     };
+    let mut pace = Pace::new(TAKING);
     while pieces.has_remaining() {
-        let written = timeout(STALL_MAX, stream.write_buf(&mut pieces)).await??;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+        match timeout(LOOK, stream.write_buf(&mut pieces)).await {
+            Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => pace.count(written?),
+            Err(_) => {}
+        }
+        let patience = match limits.is_short_of_answers() {
+            true => TAKING_WHEN_SHORT,
+            false => TAKING,
+        };
+        if pace.is_over(patience) {
+            return Err(io::ErrorKind::TimedOut.into());
         }
     }
-    timeout(STALL_MAX, stream.flush()).await?
+    timeout(TAKING, stream.flush()).await?
 }
 
 /// Ends the connection so that the client gets all that was written: to close a socket with
@@ -90,7 +104,10 @@ impl Buf for Pieces {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::config::LimitsConfig;
 
     /// Takes at most three bytes a call, across pieces.
     struct Narrow(Vec<u8>);
@@ -141,7 +158,27 @@ mod tests {
             pieces: pieces.into_iter().map(Bytes::from_static).collect(),
         };
         let mut narrow = Narrow(Vec::new());
-        write(&mut narrow, answer).await.expect("it takes all");
+        let limits = Limits::new(&LimitsConfig::default(), Arc::default());
+        write(&mut narrow, answer, &limits)
+            .await
+            .expect("it takes all");
         assert_eq!(narrow.0, b"abcdefghijk");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_given_up_sooner_when_others_wait() {
+        for (taken, patience) in [(0, TAKING), (32 << 20, TAKING_WHEN_SHORT)] {
+            let limits = Limits::new(&LimitsConfig::default(), Arc::default());
+            let mut others = limits.reserve_answer();
+            assert!(others.grow_to(taken));
+            let (mut near, _far) = tokio::io::duplex(16);
+            let answer = Encoded {
+                pieces: vec![Bytes::from_static(&[0; 100])],
+            };
+            let begun = tokio::time::Instant::now();
+            let error = write(&mut near, answer, &limits).await.expect_err("slow");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!((patience..patience + 2 * LOOK).contains(&begun.elapsed()));
+        }
     }
 }

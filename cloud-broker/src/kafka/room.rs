@@ -1,82 +1,78 @@
-//! Memory for answers to consumers: shared, bounded, and never waited for.
+//! Memory for answers to consumers: shared with all doors, and bounded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
-/// The unit in which memory is counted.
-const UNIT_BYTES: usize = 1 << 10;
+use crate::limits::{Limits, Reserved};
 
-/// What all answers together may hold.
-#[derive(Debug)]
-pub(super) struct Memory(Arc<Semaphore>);
+/// What every consumer is owed at a time: one batch, however small its limits (KIP-74).
+const OWED_BYTES: usize = 1 << 20;
+/// How often, and how many times, an answer asks again for memory that others hold.
+const MEMORY_RETRY: Duration = Duration::from_millis(20);
+const MEMORY_RETRIES: u32 = 250;
 
 /// What one answer holds, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Room {
-    bytes: usize,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Memory {
-    pub(super) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes / UNIT_BYTES)))
-    }
-
-    /// Up to `bytes`; less, down to nothing, if there is less.
-    pub(super) fn take(&self, bytes: usize) -> Room {
-        let mut units = bytes.div_ceil(UNIT_BYTES);
-        while units > 0 {
-            let wanted = u32::try_from(units).unwrap_or(u32::MAX);
-            if let Ok(permit) = Arc::clone(&self.0).try_acquire_many_owned(wanted) {
-                return Room {
-                    bytes: bytes.min(units * UNIT_BYTES),
-                    permit: Some(permit),
-                };
-            }
-            units /= 4;
-        }
-        Room {
-            bytes: 0,
-            permit: None,
-        }
-    }
-}
+pub(super) struct Room(Reserved);
 
 impl Room {
-    /// How many bytes the answer should stay within.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Up to `bytes`, and at least for one batch; after a while of waiting nothing, if slow
+    /// readers hold all that there is.
+    pub(super) async fn take(limits: &Arc<Limits>, bytes: usize) -> Self {
+        let mut reserved = limits.reserve_answer();
+        let mut wanted = bytes.max(OWED_BYTES);
+        let mut retries = 0;
+        while !reserved.grow_to(wanted) {
+            if wanted > OWED_BYTES {
+                wanted = (wanted / 4).max(OWED_BYTES);
+                continue;
+            }
+            if retries == MEMORY_RETRIES {
+                break;
+            }
+            retries += 1;
+            sleep(MEMORY_RETRY).await;
+        }
+        Self(reserved)
     }
 
-    /// Gives back what the answer, now known, does not need.
-    pub(super) fn shrink_to(&mut self, bytes: usize) {
-        self.bytes = self.bytes.min(bytes);
-        if let Some(permit) = &mut self.permit {
-            let needed = self.bytes.div_ceil(UNIT_BYTES);
-            drop(permit.split(permit.num_permits().saturating_sub(needed)));
-        }
+    /// How many bytes the answer should stay within.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    /// Holds what the answer, now known, needs.
+    pub(super) fn fit(&mut self, bytes: usize) {
+        self.0.shrink_to(bytes);
+        // The one batch that is owed may be above it.
+        let _held_as_far_as_there_is = self.0.grow_to(bytes);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use headwater_settings::Bytes;
 
-    #[test]
-    fn what_is_taken_is_given_back_and_the_last_get_less() {
-        let memory = Memory::new(100 * UNIT_BYTES);
-        let mut first = memory.take(80 * UNIT_BYTES);
-        assert_eq!(first.bytes(), 80 * UNIT_BYTES);
-        let second = memory.take(40 * UNIT_BYTES);
-        assert_eq!(second.bytes(), 10 * UNIT_BYTES);
-        let all = [memory.take(10 * UNIT_BYTES), memory.take(1)];
-        assert_eq!(all.map(|room| room.bytes()), [10 * UNIT_BYTES, 0]);
-        first.shrink_to(UNIT_BYTES + 1);
-        assert_eq!(first.bytes(), UNIT_BYTES + 1);
-        assert_eq!(memory.take(90 * UNIT_BYTES).bytes(), 22 * UNIT_BYTES);
+    use super::*;
+    use crate::config::LimitsConfig;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_get_less_and_then_wait() {
+        let config = LimitsConfig {
+            request_memory: Bytes::mib(40),
+            ..LimitsConfig::default()
+        };
+        let limits = Limits::new(&config, Arc::default());
+        let mut first = Room::take(&limits, 8 << 20).await;
+        let second = Room::take(&limits, 8 << 20).await;
+        assert_eq!([first.bytes(), second.bytes()], [8 << 20, 2 << 20]);
+        assert_eq!(Room::take(&limits, 1).await.bytes(), 0, "nobody reads");
+        first.fit(100);
+        assert_eq!(first.bytes(), 100);
+        assert_eq!(Room::take(&limits, 1).await.bytes(), OWED_BYTES);
         drop((first, second));
-        assert_eq!(memory.take(100 * UNIT_BYTES).bytes(), 100 * UNIT_BYTES);
-        assert_eq!(memory.take(0).bytes(), 0);
+        assert_eq!(Room::take(&limits, 10 << 20).await.bytes(), 10 << 20);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headwater_kafka::api_versions::Software;
 
-use super::room::{Memory, Room};
+use super::room::Room;
 use crate::auth::Identity;
 use crate::backend::Backend;
 use crate::config::Config;
@@ -16,9 +16,6 @@ use crate::validate::Validator;
 /// This broker's id: the only one on a single machine.
 pub(super) const NODE_ID: i32 = 0;
 
-/// Bytes of records that are on their way to consumers, all connections of a listener together.
-/// When they are used up an answer carries one batch, which every consumer is owed.
-const FETCH_MEMORY_BYTES: usize = 64 << 20;
 /// Validators kept for reuse: more than work at the same time are not needed.
 const VALIDATORS_KEPT: usize = 16;
 
@@ -27,7 +24,6 @@ const VALIDATORS_KEPT: usize = 16;
 pub(super) struct Shared {
     pub(super) door: Door,
     pub(super) tls: Option<Arc<Tls>>,
-    fetch_memory: Memory,
     validators: Mutex<Vec<Validator>>,
     creating: tokio::sync::Mutex<()>,
 }
@@ -37,7 +33,6 @@ impl Shared {
         Self {
             door,
             tls,
-            fetch_memory: Memory::new(FETCH_MEMORY_BYTES),
             validators: Mutex::default(),
             creating: tokio::sync::Mutex::default(),
         }
@@ -134,8 +129,8 @@ impl Session {
         result
     }
 
-    /// Reserves up to `bytes` of the memory for answers to consumers; less if there is less.
-    pub(super) fn fetch_room(&self, bytes: usize) -> Room {
-        self.shared.fetch_memory.take(bytes)
+    /// Reserves up to `bytes` of the memory for answers; less if there is less.
+    pub(super) async fn fetch_room(&self, bytes: usize) -> Room {
+        Room::take(&self.door().limits, bytes).await
     }
 }

@@ -1,29 +1,29 @@
 //! One client's connection: what is known of it, and the task that reads it.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use headwater_mqtt::{Disconnect, Reason, Version};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::Notify;
 
 use super::connect::Session;
-use super::core::{Core, READ_BYTES};
+use super::core::Core;
 use super::io::Io;
 use super::lag::Lag;
-use super::out::Out;
+use super::out::{Backlog, Out};
 use super::packets;
 use super::registry::Holder;
 use super::subscribe::Subscriptions;
-use crate::limits::{Place, Reserved};
+use super::turn::{self, Read};
+use crate::limits::{Limits, Place, Reserved};
+use crate::pace::{ARRIVAL, Pace, TAKING, TAKING_WHEN_SHORT};
 use crate::presence::Present;
 
 /// A client gets no more records while so many bytes wait to be sent to it.
@@ -55,6 +55,8 @@ pub(super) struct Connection {
     pub(super) index: Cell<u32>,
     /// Whether the core will flush it before it waits again.
     pub(super) dirty: Cell<bool>,
+    /// The last read brought much: the next waits for its turn.
+    pub(super) bulk: Cell<bool>,
     /// When the client was last heard of; before that, when it came.
     pub(super) heard: Cell<Instant>,
     pub(super) state: RefCell<State>,
@@ -90,9 +92,14 @@ pub(super) struct State {
     pub(super) subscriptions: Subscriptions,
     /// Where it goes on reading the log, if it does not follow live.
     pub(super) lag: Option<Lag>,
-    /// The beginning of a packet.
+    /// The beginning of a packet, the memory that it takes, and how fast it comes.
     pub(super) tail: BytesMut,
     pub(super) memory: Reserved,
+    pub(super) arrival: Option<Pace>,
+    /// Memory of what is to be sent.
+    pub(super) backlog: Backlog,
+    /// How fast the client takes it, while it is behind.
+    pub(super) taking: Option<Pace>,
 }
 
 /// How a connection ends.
@@ -116,7 +123,7 @@ impl Connection {
         peer: IpAddr,
         io: Io,
         place: Place,
-        memory: Reserved,
+        limits: &Arc<Limits>,
     ) -> Self {
         Self {
             holder,
@@ -124,8 +131,9 @@ impl Connection {
             io,
             index: Cell::new(u32::MAX),
             dirty: Cell::new(false),
+            bulk: Cell::new(false),
             heard: Cell::new(Instant::now()),
-            state: RefCell::new(State::new(memory)),
+            state: RefCell::new(State::new(limits)),
             room: Notify::new(),
             _place: place,
         }
@@ -146,14 +154,21 @@ impl Connection {
     /// Sends what may be sent, in one write if the socket takes it.
     pub(super) fn flush(&self) {
         let mut state = self.state.borrow_mut();
+        let state = &mut *state;
         if state.blocked {
             return;
         }
+        let before = state.out.bytes();
         match self.io.flush(&mut state.out) {
-            Ok(true) => {}
-            Ok(false) => state.blocked = true,
+            Ok(true) => state.taking = None,
+            Ok(false) => {
+                state.blocked = true;
+                let taking = state.taking.get_or_insert_with(|| Pace::new(TAKING));
+                taking.count(before - state.out.bytes());
+            }
             Err(_) => state.close(End::Gone),
         }
+        state.backlog.sent(state.out.bytes());
         if state.blocked || state.end.is_some() {
             self.holder.signal.notify_one();
         }
@@ -164,7 +179,7 @@ impl Connection {
 }
 
 impl State {
-    fn new(memory: Reserved) -> Self {
+    fn new(limits: &Arc<Limits>) -> Self {
         Self {
             out: Out::default(),
             replies: 0,
@@ -179,7 +194,10 @@ impl State {
             subscriptions: Subscriptions::default(),
             lag: None,
             tail: BytesMut::new(),
-            memory,
+            memory: limits.reserve(),
+            arrival: None,
+            backlog: Backlog::new(limits),
+            taking: None,
         }
     }
 
@@ -192,6 +210,19 @@ impl State {
         self.replies.min(self.out.bytes()) > REPLY_BYTES_MAX
             || self.held.len() > HELD_BYTES_MAX
             || self.uncommitted > UNCOMMITTED_BYTES_MAX
+    }
+
+    /// Whether the rest of a packet does not come.
+    pub(super) fn arrives_too_slowly(&self) -> bool {
+        let arrival = self.arrival.as_ref();
+        arrival.is_some_and(|arrival| arrival.is_over(ARRIVAL))
+    }
+
+    /// Whether the client does not take what waits for it; `is_short`: while others need memory.
+    pub(super) fn takes_too_slowly(&self, is_short: bool) -> bool {
+        let patience = if is_short { TAKING_WHEN_SHORT } else { TAKING };
+        let taking = self.taking.as_ref();
+        taking.is_some_and(|taking| taking.is_over(patience))
     }
 
     /// Appends an answer to what may be sent.
@@ -208,7 +239,7 @@ impl State {
     /// Whether a lagging client takes enough again.
     pub(super) fn has_room(&self) -> bool {
         let in_flight = self.session.as_ref().is_none_or(|s| s.in_flight.has_room());
-        in_flight && self.out.bytes() <= OUT_BYTES_LOW
+        in_flight && self.out.bytes() <= OUT_BYTES_LOW && !self.backlog.is_starved()
     }
 
     /// The version that the client speaks; 5 as long as it has not said.
@@ -249,31 +280,15 @@ async fn step(core: &Rc<Core>, connection: &Rc<Connection>, socket: &mut OwnedRe
             }
             return;
         }
-        read = poll_fn(|cx| core.poll_read(Pin::new(&mut *socket), cx)), if !stalled => read,
+        read = turn::read(core, connection, socket), if !stalled => read,
     };
     match read {
-        Ok(0) | Err(_) => connection.close(End::Gone),
-        Ok(count) => {
+        Ok(None) => {}
+        Ok(Some(Read { count: 0, .. })) | Err(_) => connection.close(End::Gone),
+        Ok(Some(Read { count, turn })) => {
             packets::receive(core, connection, count);
-            if count == READ_BYTES {
-                // There is more, and others want to be heard too.
-                tokio::task::yield_now().await;
-            }
+            turn::end(core, connection, count, turn).await;
         }
-    }
-}
-
-impl Core {
-    /// Reads into the core's buffer, which holds the bytes until the next await.
-    fn poll_read(
-        &self,
-        socket: Pin<&mut OwnedReadHalf>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<usize>> {
-        let mut raw = self.raw.borrow_mut();
-        let mut buffer = tokio::io::ReadBuf::new(&mut raw);
-        let polled = socket.poll_read(context, &mut buffer);
-        polled.map_ok(|()| buffer.filled().len())
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use headwater_broker_core::Catalog;
 use headwater_mqtt::Reason;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, spawn_local};
 
 use super::connection::{self, CONNECT_TIME_MAX, Connection, End};
@@ -20,9 +20,11 @@ use super::registry::Registry;
 use super::table::Table;
 use super::uplink::Checker;
 use super::waiting::Waiting;
+use crate::accept::{self, AcceptTrouble};
 use crate::backend::Inbox;
 use crate::door::{Door, Listener};
 use crate::metrics::DoorName;
+use crate::pace::{ARRIVAL, Pace};
 
 /// Bytes that one read takes.
 pub(super) const READ_BYTES: usize = 64 << 10;
@@ -32,8 +34,6 @@ const UNCOMMITTED_BYTES_MAX: usize = 16 << 20;
 const UNCOMMITTED_SHARE: usize = 32;
 /// How often silent connections are looked for.
 const TICK: Duration = Duration::from_millis(500);
-/// Pause after a connection could not be accepted, mostly for want of file handles.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for outstanding answers when the broker stops.
 const ANSWERS_TIME_MAX: Duration = Duration::from_secs(3);
 
@@ -59,6 +59,10 @@ pub(super) struct Core {
     stopping: Cell<bool>,
     /// Rung when answers were given and when a connection is gone; heard when the broker stops.
     changed: Notify,
+    /// Whose read may bring much.
+    pub(super) turn: Semaphore,
+    /// Rung after each commit; heard by whoever has the turn.
+    pub(super) committed: Notify,
 }
 
 /// Runs a core until the door is told to stop and its connections have ended.
@@ -89,12 +93,13 @@ pub(super) async fn run(core: Rc<Core>, listeners: Vec<(TcpListener, Listener)>)
 }
 
 async fn accept_all(core: Rc<Core>, socket: TcpListener, listener: Listener) {
+    let mut trouble = AcceptTrouble::default();
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => core.open(stream, peer.ip(), &listener),
             Err(error) => {
-                tracing::warn!("Cannot accept on {}: {error}", listener.name);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                trouble.tell(listener.name, &error);
+                tokio::time::sleep(accept::PAUSE).await;
             }
         }
     }
@@ -121,6 +126,8 @@ impl Core {
             stalled: Cell::new(false),
             stopping: Cell::new(false),
             changed: Notify::new(),
+            turn: Semaphore::new(1),
+            committed: Notify::new(),
         }
     }
 
@@ -179,6 +186,7 @@ impl Core {
         self.follow_tail();
         self.flush_marked();
         self.changed.notify_one();
+        self.committed.notify_one();
         if self.stalled.get() && self.inbox.bytes() <= self.uncommitted_max / 2 {
             self.stalled.set(false);
             self.connections
@@ -207,10 +215,9 @@ impl Core {
         // Without it small answers wait for the client's acknowledgement; the rest works the same.
         drop(stream.set_nodelay(true));
         let (reading, writing) = stream.into_split();
-        let memory = self.door.limits.reserve();
         let holder = self.registry.connection();
         let io = Io::new(writing, tls);
-        let connection = Rc::new(Connection::new(holder, peer, io, place, memory));
+        let connection = Rc::new(Connection::new(holder, peer, io, place, &self.door.limits));
         self.connections.borrow_mut().insert(&connection);
         spawn_local(connection::run(Rc::clone(self), connection, reading));
     }
@@ -235,15 +242,27 @@ impl Core {
         self.changed.notify_one();
     }
 
-    /// Ends connections that have not been heard of for too long.
+    /// Ends connections that have not been heard of for too long, or hold memory and do not go on.
     fn close_silent(&self, now: Instant) {
         let connections = self.connections.borrow();
+        let is_short = self.door.limits.is_short_of_answers();
         for connection in connections.iter() {
             let silence = now.saturating_duration_since(connection.heard.get());
             let session_silence_max = {
-                let state = connection.state.borrow();
+                let mut state = connection.state.borrow_mut();
+                if state.takes_too_slowly(is_short) {
+                    drop(state);
+                    connection.close(End::Gone);
+                    continue;
+                }
                 // One that the broker does not read cannot be heard of.
                 if state.stalled {
+                    state.arrival = state.arrival.as_ref().map(|_| Pace::new(ARRIVAL));
+                    continue;
+                }
+                if state.arrives_too_slowly() {
+                    drop(state);
+                    connection.close(End::Because(Reason::QUOTA_EXCEEDED));
                     continue;
                 }
                 state.session.as_ref().map(|session| session.silence_max)

@@ -50,7 +50,8 @@ impl State {
         if head.packet_bytes(version) > session.packet_bytes_max.min(PACKET_BYTES_MAX) {
             return Delivered::NotWanted;
         }
-        if self.out.bytes() >= OUT_BYTES_MAX {
+        let waiting = self.out.bytes();
+        if waiting >= OUT_BYTES_MAX || !self.backlog.admits(waiting) {
             return Delivered::Full;
         }
         if grant.qos > Qos::AtMostOnce {

@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use crate::door::Listener;
 
 /// Connections that wait to be accepted, for each socket.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
 /// `count` listeners on the address of `first`, itself among them.
 ///

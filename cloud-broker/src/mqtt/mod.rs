@@ -31,6 +31,7 @@ mod release;
 mod session;
 mod subscribe;
 mod table;
+mod turn;
 mod uplink;
 mod waiting;
 

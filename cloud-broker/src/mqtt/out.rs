@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+
+use crate::limits::{Limits, Reserved};
 
 /// From here on a payload is sent from where it lies instead of being copied.
 pub(super) const SHARED_BYTES_MIN: usize = 4096;
@@ -22,6 +25,50 @@ pub(super) struct Out {
     closed: VecDeque<Bytes>,
     open: BytesMut,
     bytes: usize,
+}
+
+/// Memory of what is to be sent to one client, `limits.request_memory`'s part for answers.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    memory: Reserved,
+    starved: bool,
+}
+
+/// So little every client may have without being counted.
+const UNCOUNTED_BYTES_MAX: usize = 4 << 10;
+/// Memory is taken in steps.
+const STEP_BYTES: usize = 16 << 10;
+
+impl Backlog {
+    pub(super) fn new(limits: &Arc<Limits>) -> Self {
+        Self {
+            memory: limits.reserve_answer(),
+            starved: false,
+        }
+    }
+
+    /// Whether something may be put behind `bytes` that wait already.
+    pub(super) fn admits(&mut self, bytes: usize) -> bool {
+        if bytes <= UNCOUNTED_BYTES_MAX || bytes < self.memory.bytes() {
+            return true;
+        }
+        let granted = self.memory.grow_to(bytes + STEP_BYTES);
+        self.starved |= !granted;
+        granted
+    }
+
+    /// So many bytes are left.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        if bytes <= UNCOUNTED_BYTES_MAX {
+            self.memory.shrink_to(0);
+            self.starved = false;
+        }
+    }
+
+    /// Whether something was refused that has to wait until nearly all is sent.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
 }
 
 impl Out {
@@ -108,6 +155,7 @@ impl Out {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LimitsConfig;
 
     /// Writes at most `step` bytes at a time and collects them.
     fn drain(out: &mut Out, step: usize) -> Vec<u8> {
@@ -136,6 +184,24 @@ mod tests {
             assert_eq!(drain(&mut out, step), expected);
             assert!(out.is_empty());
         }
+    }
+
+    #[test]
+    fn who_takes_nothing_gets_no_more_than_there_is_memory() {
+        let limits = Limits::new(&LimitsConfig::default(), Arc::default());
+        let mut others = limits.reserve_answer();
+        assert!(others.grow_to((32 << 20) - STEP_BYTES));
+        let mut backlog = Backlog::new(&limits);
+        assert!(backlog.admits(UNCOUNTED_BYTES_MAX) && !backlog.is_starved());
+        assert!(!backlog.admits(UNCOUNTED_BYTES_MAX + 1) && backlog.is_starved());
+        backlog.sent(UNCOUNTED_BYTES_MAX + 1);
+        assert!(backlog.is_starved());
+        backlog.sent(0);
+        drop(others);
+        assert!(backlog.admits(100_000) && !backlog.is_starved());
+        assert!(limits.reserve_answer().grow_to(31 << 20));
+        backlog.sent(0);
+        assert!(limits.reserve_answer().grow_to(32 << 20));
     }
 
     #[test]

@@ -14,13 +14,14 @@ use super::core::Core;
 use super::intake::Intake;
 use super::{publish, subscribe};
 use crate::config::MqttConfig;
+use crate::pace::{ARRIVAL, Pace};
 
 /// Largest packet before the CONNACK, bytes.
 const BEFORE_CONNACK_BYTES_MAX: usize = 64 << 10;
 /// What a packet may hold beside `mqtt.max_packet`.
 const ENVELOPE_BYTES: usize = headwater_wire::uplink::PACKET_ENVELOPE_BYTES;
 /// The beginning of a packet is counted against `limits.request_memory` from here on.
-const UNCOUNTED_BYTES_MAX: usize = 4 << 10;
+const UNCOUNTED_BYTES_MAX: usize = 1 << 10;
 
 /// Largest packet of a client, bytes.
 pub(super) fn bytes_max(config: &MqttConfig) -> usize {
@@ -69,11 +70,14 @@ fn take_in(core: &Rc<Core>, connection: &Rc<Connection>, bytes: &[u8]) {
     }
     let mut state = connection.state.borrow_mut();
     if tail.len() <= UNCOUNTED_BYTES_MAX {
-        if state.memory.bytes() > 0 {
-            state.memory = core.door.limits.reserve();
+        state.memory.shrink_to(0);
+        state.arrival = None;
+    } else {
+        let arrival = state.arrival.get_or_insert_with(|| Pace::new(ARRIVAL));
+        arrival.count(bytes.len());
+        if !state.memory.grow_to(tail.len()) {
+            state.close(End::Because(Reason::QUOTA_EXCEEDED));
         }
-    } else if !state.memory.grow_to(tail.len()) {
-        state.close(End::Because(Reason::QUOTA_EXCEEDED));
     }
     state.tail = tail;
 }

@@ -8,6 +8,9 @@ use crate::config::{Anonymous, Config};
 use crate::door::Listener;
 use crate::tls::Tls;
 
+/// Connections that wait to be accepted; the system may permit fewer.
+const BACKLOG: i32 = 4096;
+
 /// Binds every listener of `config`, in the order of the ready line.
 pub(super) fn listen(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, RunError> {
     let mut listeners = Vec::new();
@@ -21,6 +24,8 @@ pub(super) fn listen(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<List
         };
         let socket = TcpListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
+        // The standard library's queue is too short for clients that all come back at once.
+        rustix::net::listen(&socket, BACKLOG).map_err(|error| failed(error.into()))?;
         let tls = tls.filter(|_| with_tls).cloned();
         listeners.push(Listener { name, socket, tls });
     }

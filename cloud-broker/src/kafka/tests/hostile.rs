@@ -100,13 +100,13 @@ async fn a_stranger_may_only_ask_for_our_versions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_is_taken_by_what_arrived_not_by_what_was_announced() {
-    let limits = "[limits]\nrequest_memory = \"1MiB\"\n[kafka]\nmax_request = \"1MiB\"";
+    let limits = "[limits]\nrequest_memory = \"2MiB\"\n[kafka]\nmax_request = \"512KiB\"";
     let broker = Broker::start(limits);
     let mut greedy = Vec::new();
     for _ in 0..20 {
         let mut client = broker.client().await;
         client.call(12, &MetadataRequest::default()).await;
-        let announced = (1 << 20) - 100i32;
+        let announced = (512 << 10) - 100i32;
         let bytes = [&announced.to_be_bytes()[..], &[0; 100]].concat();
         client.stream.write_all(&bytes).await.expect("it is read");
         greedy.push(client);
