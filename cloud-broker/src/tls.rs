@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -74,6 +74,36 @@ pub fn peer_certificate(connection: &ServerConnection) -> Option<&CertificateDer
     connection.peer_certificates()?.first()
 }
 
+/// A client's side of TLS, for commands: who signed the broker's certificate, and the certificate
+/// and key to show.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn client_config(
+    ca: &Path,
+    pair: Option<(&Path, &Path)>,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (cert, key) = pair.unwrap_or((ca, ca));
+    let failed = |source| TlsError::Pair {
+        cert: cert.to_owned(),
+        key: key.to_owned(),
+        source,
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?
+        .with_root_certificates(roots(ca)?);
+    if pair.is_none() {
+        return Ok(Arc::new(builder.with_no_client_auth()));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, e))?;
+    builder
+        .with_client_auth_cert(certificates(cert)?, secret)
+        .map(Arc::new)
+        .map_err(failed)
+}
+
 fn server_config(files: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = certificates(&files.cert)?;
@@ -102,17 +132,22 @@ fn verifier(
     files: &TlsConfig,
     provider: Arc<rustls::crypto::CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(ca)? {
-        roots.add(certificate).map_err(|e| unusable(ca, e))?;
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let roots = Arc::new(roots(ca)?);
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
     let builder = if files.require_client_cert {
         builder
     } else {
         builder.allow_unauthenticated()
     };
     builder.build().map_err(|e| unusable(ca, e))
+}
+
+fn roots(ca: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots.add(certificate).map_err(|e| unusable(ca, e))?;
+    }
+    Ok(roots)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::backend::{CreateError, DeleteError, ReadError, Unavailable};
+use crate::backend::{AppendError, CreateError, DeleteError, ReadError, Unavailable};
 
 /// What went wrong, for the client.
 #[derive(Debug)]
@@ -61,15 +61,36 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
-    /// What the client reads.
-    #[cfg(test)]
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// 413: less of it may be taken.
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
+    }
+
+    /// 429: other requests hold the memory that there is.
+    pub(super) fn busy(retry: Duration) -> Self {
+        let message = "Too many requests are being worked on, try again";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self {
+            retry: Some(retry),
+            ..Self::new(status, "busy", message)
+        }
+    }
+
+    /// The same with the place of the fault before it.
+    pub(super) fn at(mut self, place: impl std::fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// The same with something more to know behind it.
+    pub(super) fn and(mut self, more: impl std::fmt::Display) -> Self {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
+    /// What the client reads.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 }
 
@@ -87,6 +108,20 @@ impl From<ReadError> for ApiError {
                 Self::unavailable("The log cannot be read")
             }
         }
+    }
+}
+
+impl From<AppendError> for ApiError {
+    fn from(error: AppendError) -> Self {
+        let message = error.to_string();
+        let code = match error {
+            AppendError::Unavailable(reason) => return Self::from(reason),
+            AppendError::TooLarge => return Self::too_large(message),
+            AppendError::NoPartition => return Self::not_found("no-such-partition", message),
+            AppendError::OutOfOrderSequence | AppendError::InvalidProducerEpoch => "out-of-order",
+            AppendError::InvalidRecord => "bad-record",
+        };
+        Self::bad_request(code, message)
     }
 }
 

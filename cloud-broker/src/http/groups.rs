@@ -37,7 +37,7 @@ fn describe(group: &Listed, lag: i64) -> Value {
 }
 
 /// The state as this interface writes it.
-fn word(state: GroupState) -> &'static str {
+pub(super) fn word(state: GroupState) -> &'static str {
     match state {
         GroupState::Empty => "empty",
         GroupState::PreparingRebalance => "preparing-rebalance",

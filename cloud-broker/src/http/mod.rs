@@ -3,6 +3,7 @@
 //! Each connection is admitted once ([`crate::auth::Auth`]), then served by `router`. One file for
 //! each resource.
 
+mod append;
 mod body;
 mod cluster;
 mod connection;
@@ -10,6 +11,7 @@ mod cursor;
 mod declare;
 mod devices;
 mod error;
+mod group;
 mod groups;
 mod health;
 mod live;
@@ -49,10 +51,17 @@ fn router(door: Door) -> Router {
             "/api/v1/streams/{stream}",
             get(streams::describe).delete(declare::delete),
         )
-        .route("/api/v1/streams/{stream}/records", get(records::read))
+        .route(
+            "/api/v1/streams/{stream}/records",
+            get(records::read).post(append::append),
+        )
         .route("/api/v1/streams/{stream}/live", get(live::follow))
         .route("/api/v1/devices", get(devices::list))
         .route("/api/v1/groups", get(groups::list))
+        .route(
+            "/api/v1/groups/{group}",
+            get(group::describe).delete(group::delete),
+        )
         .route("/api/v1/cluster", get(cluster::describe))
         .merge(page::routes())
         .fallback(no_such_path)

@@ -1,5 +1,6 @@
 //! The door from outside: a broker in this process, and a client of few lines.
 
+mod appending;
 mod declare;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -26,9 +27,14 @@ struct Answer {
 
 impl Broker {
     pub(super) fn start(more: &str) -> Self {
+        Self::start_with("", more)
+    }
+
+    fn start_with(first: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let text =
-            format!("limits.disk_min_free = \"0%\"\n[listeners]\nhttp = \"127.0.0.1:0\"\n{more}");
+        let text = format!(
+            "limits.disk_min_free = \"0%\"\n{first}[listeners]\nhttp = \"127.0.0.1:0\"\n{more}"
+        );
         let flags = Flags {
             data_dir: Some(dir.path().join("data")),
             ..Flags::default()

@@ -3,7 +3,6 @@
 mod golden;
 mod limits;
 mod members;
-mod model;
 mod offsets;
 mod statics;
 
