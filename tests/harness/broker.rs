@@ -12,6 +12,7 @@ pub const ANY_DISK: &str = "limits.disk_min_free = \"0%\"\n";
 #[derive(Debug)]
 pub struct Broker {
     program: PathBuf,
+    settings: String,
     folder: tempfile::TempDir,
     process: Option<Process>,
 }
@@ -22,9 +23,18 @@ impl Broker {
     /// # Errors
     /// What it wrote, if it did not get ready.
     pub fn start(program: &Path) -> Result<Self, String> {
+        Self::start_with(program, "")
+    }
+
+    /// Starts a new one with more settings.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn start_with(program: &Path, settings: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let mut broker = Self {
             program: program.to_owned(),
+            settings: format!("{ANY_DISK}{settings}"),
             folder,
             process: None,
         };
@@ -38,7 +48,7 @@ impl Broker {
     /// What it wrote, if it did not get ready.
     pub fn start_again(&mut self) -> Result<(), String> {
         let settings = self.folder.path().join("broker.toml");
-        std::fs::write(&settings, ANY_DISK).map_err(|e| e.to_string())?;
+        std::fs::write(&settings, &self.settings).map_err(|e| e.to_string())?;
         let settings = settings.display().to_string();
         let data = self.data_dir().display().to_string();
         let free = "127.0.0.1:0";

@@ -3,6 +3,7 @@
 
 pub mod agent_log;
 pub mod broker;
+pub mod command;
 pub mod consume;
 pub mod cut;
 pub mod edge;

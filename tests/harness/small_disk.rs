@@ -2,7 +2,7 @@
 //! gone with the scenario.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -64,8 +64,24 @@ impl SmallDisk {
     /// If the file system fails otherwise than by being full.
     #[must_use]
     pub fn fill(&self) -> Ballast {
+        self.fill_but(0)
+    }
+
+    /// As [`SmallDisk::fill`], but so many bytes are left.
+    ///
+    /// # Panics
+    /// As [`SmallDisk::fill`].
+    #[must_use]
+    pub fn fill_but(&self, left_bytes: u64) -> Ballast {
         let path = self.path().join("ballast");
         let mut file = File::create(&path).expect("room for a name");
+        if left_bytes > 0 {
+            let space = rustix::fs::statvfs(self.path()).expect("a file system");
+            let free = space.f_bavail * space.f_frsize;
+            let wanted = free.saturating_sub(left_bytes);
+            std::io::copy(&mut std::io::repeat(0).take(wanted), &mut file).expect("room for it");
+            return Ballast(path);
+        }
         // Less and less, so that not a page is left.
         for bytes in [1 << 20, 64 << 10, 4 << 10, 1] {
             let piece = vec![0; bytes];

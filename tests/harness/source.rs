@@ -197,12 +197,15 @@ fn packet_id(number: usize) -> u16 {
     u16::try_from(number % 60_000).unwrap_or(0) + 1
 }
 
-pub(crate) fn text(into: &mut Vec<u8>, text: &str) {
+/// Appends a string as MQTT writes it.
+pub fn text(into: &mut Vec<u8>, text: &str) {
     into.extend(u16::try_from(text.len()).unwrap_or(0).to_be_bytes());
     into.extend(text.as_bytes());
 }
 
-pub(crate) fn packet(head: u8, body: &[u8]) -> Vec<u8> {
+/// A packet of this first byte and what follows its length.
+#[must_use]
+pub fn packet(head: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![head];
     let mut left = body.len();
     loop {
