@@ -11,6 +11,7 @@ pub mod events;
 pub mod http;
 pub mod kafka_load;
 pub mod kills;
+pub mod lines;
 pub mod load;
 #[path = "../models/mod.rs"]
 pub mod models;

@@ -1,6 +1,6 @@
 //! `headwater-agent check`: whether `run` would work, and as which device.
 
-use super::{DONE, USAGE, fail};
+use super::{DONE, USAGE, fail, print};
 use crate::config::{Config, Scheme};
 use crate::{log, run, uplink};
 
@@ -8,7 +8,7 @@ use crate::{log, run, uplink};
 pub(super) fn check(config: Config) -> u8 {
     match device(&config) {
         Ok(device) => {
-            print(&device);
+            print(&format!("ok device={device}"));
             DONE
         }
         Err(error) => fail(&error, USAGE),
@@ -30,9 +30,4 @@ fn device(config: &Config) -> Result<String, String> {
         uplink::check_tls(&options.files).map_err(|error| error.to_string())?;
     }
     Ok(device)
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
-fn print(device: &str) {
-    println!("ok device={device}");
 }

@@ -1,5 +1,6 @@
-//! The commands of `headwater-agent`: `run`, `check`, `status`.
+//! The commands of `headwater-agent`: `run`, `check`, `status`, `buffer`.
 
+mod buffer;
 mod check;
 mod logging;
 mod run;
@@ -41,6 +42,9 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Reads or repairs the log of an agent that does not run.
+    #[command(subcommand)]
+    Buffer(buffer::Buffer),
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +64,7 @@ impl Command {
                 settings,
                 Box::new(move |config| status::status(&config, json)),
             ),
+            Verb::Buffer(verb) => return ExitCode::from(buffer::buffer(verb)),
         };
         ExitCode::from(match Config::read(settings.config.as_deref()) {
             Ok(config) => act(config),
@@ -76,4 +81,9 @@ impl Command {
 fn fail(error: &dyn std::fmt::Display, code: u8) -> u8 {
     eprintln!("{error}");
     code
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+fn print(text: &str) {
+    println!("{text}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{DONE, FAILED, fail};
+use super::{DONE, FAILED, fail, print};
 use crate::config::Config;
 use crate::{log, run};
 
@@ -115,11 +115,6 @@ fn summary(status: &Value) -> String {
         ));
     }
     lines.join("\n")
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
-fn print(text: &str) {
-    println!("{text}");
 }
 
 #[cfg(test)]

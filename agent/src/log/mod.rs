@@ -9,11 +9,13 @@
 
 mod append;
 mod clock;
+mod copy;
 mod device;
 mod direct;
 mod disk;
 mod engine;
 mod error;
+mod inspect;
 mod lock;
 mod options;
 mod reader;
@@ -37,6 +39,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::device::device_of;
 pub use self::disk::{Disk, DiskFile, FileDisk};
 pub use self::error::{AppendError, OpenError, ReadError};
+pub use self::inspect::{InspectedLane, Inspection, files_of, inspect, repair};
 pub use self::lock::{DirLock, LockError};
 pub use self::options::{LogOptions, MAX_BYTES_MIN};
 pub use self::reader::{StoredRecord, read_records};

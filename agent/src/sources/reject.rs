@@ -60,6 +60,21 @@ impl Intake {
         outcome
     }
 
+    /// Puts rejections in line for the log, at once; the future resolves when they are durable.
+    pub fn append_rejected(
+        &self,
+        rejected: Vec<Event>,
+    ) -> impl Future<Output = Result<(), AppendError>> + Send + use<> {
+        let (intake, why) = (self.clone(), reason_of(&rejected));
+        let count = rejected.len();
+        let append = intake.shared.log.append(STREAM, rejected);
+        async move {
+            let outcome = append.await;
+            intake.settle((0, count), why, &outcome);
+            outcome
+        }
+    }
+
     /// Appends what was read up to `cursor`, and the cursor with it: all of it is durable when
     /// this returns, or none. Waits on a thread of the source's own.
     ///

@@ -21,8 +21,8 @@ use headwater_wire::time::Millis;
 use headwater_wire::uplink::Position;
 
 use self::db::Db;
-pub(super) use self::names::parse_dir_name;
 use self::names::{dir_name, name, parse_name};
+pub(super) use self::names::{first_of, parse_dir_name};
 pub(super) use self::reader::Reader;
 use super::device::LogId;
 use super::disk::Disk;

@@ -23,6 +23,11 @@ pub(super) fn parse_name(name: &str) -> Option<(Position, u64)> {
     (first < Position::END).then_some((first, serial.parse().ok()?))
 }
 
+/// First position of a segment with that name.
+pub(in crate::log) fn first_of(name: &str) -> Option<Position> {
+    parse_name(name).map(|(first, _)| first)
+}
+
 /// A segment's name.
 pub(super) fn name(first: Position, serial: u64) -> String {
     format!("{:014}-{serial}.redb", first.0)

@@ -168,10 +168,25 @@ async fn reserved_topics_are_refused_in_their_turn() {
     let mut old = agent.client(V311, "old").await;
     old.put(&Packet::Publish(publish("a", 1)));
     old.put(&Packet::Publish(publish("cmd/x", 2)));
+    old.put(&Packet::Publish(publish("cmd/y", 0)));
+    old.put(&Packet::Publish(publish("b", 3)));
     old.flush().await;
-    old.expect(|packet| is_ack(packet, 1, Reason::SUCCESS))
-        .await;
-    old.expect_end().await;
+    for id in 1..=3 {
+        old.expect(|packet| is_ack(packet, id, Reason::SUCCESS))
+            .await;
+    }
+    client.send(&Packet::Publish(publish("cmd/z", 0))).await;
+    while agent.intake.view().rejected < 5 {
+        tokio::task::yield_now().await;
+    }
+    // Whoever cannot be told finds its message in `rejected`.
+    let lanes = agent.log.status().await.lanes;
+    let next = |stream: &str| {
+        let lane = lanes.iter().find(|lane| &*lane.name.stream == stream);
+        lane.map(|lane| lane.next.0)
+    };
+    assert_eq!((next("events"), next("rejected")), (Some(4), Some(3)));
+    assert_eq!((agent.events(), agent.intake.view().rejected), (4, 5));
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ use super::place::{Cursor, Inode};
 
 /// Entries of a directory that are looked at: a directory of millions is no place for a log.
 const ENTRIES_MAX: usize = 100_000;
+/// How often a directory is read that changes meanwhile.
+const READS_MAX: usize = 10;
 /// Digits that a name needs between stem and extension to be taken for a date.
 const DATE_DIGITS_MIN: usize = 8;
 
@@ -45,11 +47,11 @@ pub(super) fn same(path: &Path, cursor: &Cursor) -> io::Result<Option<Found>> {
         return Ok(Some(found));
     }
     for beside in entries(path)? {
-        if beside.metadata.ino() == cursor.inode.ino
-            && let Some(found) = at(&beside.path)?
-            && is_same(&found)?
-        {
-            return Ok(Some(found));
+        if beside.metadata.ino() == cursor.inode.ino {
+            let found = beside.open()?;
+            if is_same(&found)? {
+                return Ok(Some(found));
+            }
         }
     }
     Ok(None)
@@ -62,11 +64,11 @@ pub(super) fn copy(path: &Path, cursor: &Cursor) -> io::Result<Option<Found>> {
         return Ok(None);
     }
     for beside in rotated(path)? {
-        if beside.metadata.ino() != cursor.inode.ino
-            && let Some(found) = at(&beside.path)?
-            && cursor.fits(&found.file)?
-        {
-            return Ok(Some(found));
+        if beside.metadata.ino() != cursor.inode.ino {
+            let found = beside.open()?;
+            if cursor.fits(&found.file)? {
+                return Ok(Some(found));
+            }
         }
     }
     Ok(None)
@@ -88,14 +90,16 @@ pub(super) fn next(path: &Path, cursor: &Cursor, own: Option<Inode>) -> io::Resu
         if is_older || own == Some(inode) || current == Some(inode) || beside.metadata.len() == 0 {
             continue;
         }
-        let Some(found) = at(&beside.path)? else {
-            continue;
-        };
+        let found = beside.open()?;
         if !is_finished(cursor, &found)? {
             return Ok(Some(found));
         }
     }
-    at(path)
+    // One that was rotated meanwhile is not among those above.
+    match at(path)? {
+        Some(found) if current != Some(found.inode) => Err(is_changing()),
+        found => Ok(found),
+    }
 }
 
 fn is_finished(cursor: &Cursor, found: &Found) -> io::Result<bool> {
@@ -125,6 +129,12 @@ struct Beside {
 }
 
 impl Beside {
+    fn open(&self) -> io::Result<Found> {
+        let found = at(&self.path)?;
+        let found = found.filter(|found| found.inode == Inode::of(&self.metadata));
+        found.ok_or_else(is_changing)
+    }
+
     fn modified(&self) -> Duration {
         modified(&self.metadata)
     }
@@ -155,8 +165,22 @@ fn rotated(path: &Path) -> io::Result<Vec<Beside>> {
     Ok(found)
 }
 
-/// The regular files of the directory.
+/// The regular files of the directory, by name. A file that is renamed while the directory is read may
+/// be missed: it is read until it says the same twice.
 fn entries(path: &Path) -> io::Result<Vec<Beside>> {
+    let key = |beside: &Beside| (beside.name.clone(), beside.metadata.ino());
+    let mut before = read_entries(path)?;
+    for _ in 0..READS_MAX {
+        let now = read_entries(path)?;
+        if now.iter().map(key).eq(before.iter().map(key)) {
+            return Ok(now);
+        }
+        before = now;
+    }
+    Err(is_changing())
+}
+
+fn read_entries(path: &Path) -> io::Result<Vec<Beside>> {
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
@@ -175,7 +199,13 @@ fn entries(path: &Path) -> io::Result<Vec<Beside>> {
             });
         }
     }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// Files are being rotated right now: look again in a while.
+fn is_changing() -> io::Error {
+    io::ErrorKind::Interrupted.into()
 }
 
 /// Whether `name` is what rotation makes of `base`: `app.log.1`, `app.log-20251124`,

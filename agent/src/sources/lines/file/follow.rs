@@ -72,6 +72,8 @@ impl Follower {
                     }
                     turned
                 }
+                // Files are being rotated at this moment.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
                 Err(error) => {
                     self.waits(&error.to_string());
                     has_failed = true;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use headwater_mqtt::{Ack, Id, Packet, PropertyBuf, Publish, Qos, Reason, Value, Version};
@@ -23,6 +24,8 @@ const ACK_BYTES: usize = 16;
 #[derive(Default)]
 pub(super) struct Gather {
     events: Vec<Event>,
+    /// What cannot be mapped, and whose client cannot be told so.
+    rejected: Vec<Event>,
     answers: Vec<Answer>,
     publications: Vec<Publication>,
     bytes: usize,
@@ -35,8 +38,10 @@ pub(super) struct Answer {
     refused: Option<(Reason, String)>,
 }
 
+type Appending = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;
+
 pub(super) struct Pending {
-    append: Option<Box<dyn Future<Output = Result<(), AppendError>> + Send + Unpin>>,
+    append: Option<Appending>,
     answers: Vec<Answer>,
     publications: Vec<Publication>,
     _held: Held,
@@ -99,35 +104,73 @@ impl Session {
             Refused::TooLarge(_) => Reason::QUOTA_EXCEEDED,
         };
         let why = refused.to_string();
-        self.open.door.intake.rejected(1, &why);
         match publish.packet_id {
             Some(packet_id) if self.version() == Version::V5 => {
+                self.open.door.intake.rejected(1, &why);
                 self.gather.answers.push(Answer {
                     packet_id,
                     refused: Some((reason, why)),
                 });
             }
-            // Nothing else can be said: 3.1.1 knows no refusal, QoS 0 no answer.
-            Some(_) | None => self.disconnect(reason, &why),
+            // 3.1.1 knows no refusal, and QoS 0 no answer: what came is kept, and says why.
+            packet_id => {
+                self.reject(publish, packet_id, &why);
+                if matches!(refused, Refused::TooLarge(_)) {
+                    self.disconnect(reason, &why);
+                }
+            }
         }
+    }
+
+    fn reject(&mut self, publish: &Publish<'_>, packet_id: Option<u16>, why: &str) {
+        let rejection = self.open.door.intake.rejection(publish.payload, why);
+        self.gather.bytes += rejection.bytes() + EVENT_OVERHEAD_BYTES;
+        self.gather.rejected.push(rejection);
+        self.gather
+            .answers
+            .extend(packet_id.map(|packet_id| Answer {
+                packet_id,
+                refused: None,
+            }));
     }
 
     /// Hands what was gathered to the log, in one append.
     pub(super) fn append_gathered(&mut self) {
         let gather = std::mem::take(&mut self.gather);
-        if gather.events.is_empty() && gather.answers.is_empty() {
+        let is_empty = gather.events.is_empty() && gather.rejected.is_empty();
+        if is_empty && gather.answers.is_empty() {
             return;
         }
-        let append = (!gather.events.is_empty()).then(|| {
-            let append = self.open.door.intake.append(gather.events);
-            Box::new(append) as Box<dyn Future<Output = _> + Send + Unpin>
-        });
+        let append = (!is_empty).then(|| self.append(gather.events, gather.rejected));
         self.pending.push_back(Pending {
             append,
             answers: gather.answers,
             publications: gather.publications,
             _held: self.open.door.budget.hold(gather.bytes),
         });
+    }
+
+    /// Puts both in line at once. Nobody of version 5 waits for what was rejected.
+    fn append(&self, events: Vec<Event>, rejected: Vec<Event>) -> Appending {
+        let intake = &self.open.door.intake;
+        let is_told = self.version() == Version::V5;
+        let events = (!events.is_empty()).then(|| intake.append(events));
+        let rejected = (!rejected.is_empty()).then(|| intake.append_rejected(rejected));
+        Box::pin(async move {
+            let mut outcome = Ok(());
+            if let Some(events) = events {
+                outcome = events.await;
+            }
+            if let Some(rejected) = rejected {
+                let rejected = rejected.await;
+                outcome = if is_told {
+                    outcome
+                } else {
+                    outcome.and(rejected)
+                };
+            }
+            outcome
+        })
     }
 
     pub(in crate::sources::mqtt) fn has_pending(&self) -> bool {

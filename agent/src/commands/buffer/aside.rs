@@ -1,0 +1,22 @@
+//! Copies of damaged files, made before a repair.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::log::{self, Inspection};
+
+/// Copies the journal, the identity and the segments in which something cannot be read into
+/// `damaged-<ms since the epoch>` in the data directory; that directory's path.
+pub(super) fn keep(dir: &Path, found: &Inspection) -> io::Result<PathBuf> {
+    let to = dir.join(format!("damaged-{}", crate::clock::now_ms()));
+    for file in log::files_of(dir, &found.unreadable())? {
+        let target = to.join(&file);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::copy(dir.join(&file), &target)?;
+        fs::File::open(&target)?.sync_all()?;
+    }
+    Ok(to)
+}
