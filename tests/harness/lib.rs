@@ -8,6 +8,7 @@ pub mod consume;
 pub mod cut;
 pub mod edge;
 pub mod events;
+pub mod hostile;
 pub mod http;
 pub mod kafka_load;
 pub mod kills;
