@@ -1,4 +1,5 @@
-//! Hostile sessions against a real broker:
+//! Hostile sessions against a real broker (`headwater-node`, built beside this program):
+//! `cargo build --release -p headwater-tests --bins`, then
 //! `cargo run --release -p headwater-tests --bin fuzz-doors -- --seed S --for 10s [--door mqtt|kafka|http]`.
 
 use std::process::ExitCode;
