@@ -1,7 +1,7 @@
 //! Who is read next. A client that brings little is read when it has something; those that bring
 //! much, as agents do that come back with what they have kept, are read one after the other, and
 //! between two of them the core looks who else has something. So a thousand that return at once
-//! wait for each other, and nobody else waits for more than one of them.
+//! wait for each other, and nobody else queues behind all of them.
 
 use std::future::poll_fn;
 use std::io;
