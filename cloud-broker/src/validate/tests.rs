@@ -260,3 +260,19 @@ proptest! {
         prop_assert!(check(&bytes).is_err());
     }
 }
+
+/// A consumer in Java takes neither linked blocks nor the frames of LZ4's first years.
+#[test]
+fn lz4_frames_that_no_consumer_reads_are_refused() {
+    let batch = plain(&vec![(Some(b"k".to_vec()), Some(b"v".to_vec()))]);
+    let frame = |info: lz4_flex::frame::FrameInfo| {
+        let mut out = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+        out.write_all(&batch[HEADER_BYTES..]).expect("memory");
+        with_payload(&batch, Codec::Lz4, &out.finish().expect("memory"))
+    };
+    let info = lz4_flex::frame::FrameInfo::new();
+    let linked = lz4_flex::frame::BlockMode::Linked;
+    assert!(check(&frame(info.clone())).is_ok());
+    assert!(check(&frame(info.clone().block_mode(linked))).is_err());
+    assert!(check(&frame(info.legacy_frame(true))).is_err());
+}

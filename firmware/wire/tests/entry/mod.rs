@@ -1,4 +1,4 @@
-//! What the fuzzer and `tests/fuzz.rs` run over any bytes: everything that reads bytes from
+//! What the fuzz target `batch` and `tests/fuzz.rs` run over any bytes: everything that reads bytes from
 //! outside. Nothing may panic, and what passes must hold together.
 
 use headwater_wire::batch::{
