@@ -273,6 +273,26 @@ fn lz4_frames_that_no_consumer_reads_are_refused() {
     let info = lz4_flex::frame::FrameInfo::new();
     let linked = lz4_flex::frame::BlockMode::Linked;
     assert!(check(&frame(info.clone())).is_ok());
-    assert!(check(&frame(info.clone().block_mode(linked))).is_err());
-    assert!(check(&frame(info.legacy_frame(true))).is_err());
+    assert!(check(&frame(info.block_mode(linked))).is_err());
+    let block = lz4_flex::block::compress(&batch[HEADER_BYTES..]);
+    let length = u32::try_from(block.len()).expect("small").to_le_bytes();
+    let legacy = [&0x184c_2102_u32.to_le_bytes(), &length, &block[..]].concat();
+    assert!(check(&with_payload(&batch, Codec::Lz4, &legacy)).is_err());
+}
+
+#[test]
+fn batches_of_stock_clients_pass_whatever_their_codec() {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../firmware/wire/tests/data/v1"
+    );
+    for client in ["java", "librdkafka", "kafka-python"] {
+        let plain = std::fs::read(format!("{folder}/{client}-none.batch")).expect("readable");
+        let records = check(&plain).expect("as the client made it");
+        for codec in ["gzip", "snappy", "lz4", "zstd"] {
+            let file = format!("{folder}/{client}-{codec}.batch");
+            let batch = std::fs::read(&file).expect("readable");
+            assert_eq!(check(&batch).as_ref(), Ok(&records), "{file}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Batches that stock Kafka clients made, and one of each kind of ours: `data/v1/` holds their
-//! bytes, and they must be read for ever. `data/v1/capture.py` says how they were made.
+//! bytes, and they must be read for ever. `data/v1/capture.py` and `Batches.java` made them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -121,6 +121,7 @@ fn uncompressed_batches_are_read_and_made_byte_for_byte() {
     for file in [
         "librdkafka-none.batch",
         "kafka-python-none.batch",
+        "java-none.batch",
         "librdkafka-idempotent.batch",
     ] {
         let (mut batch, header) = golden(file);
@@ -140,6 +141,7 @@ fn zstd_batches_are_read() {
     for file in [
         "librdkafka-zstd.batch",
         "kafka-python-zstd.batch",
+        "java-zstd.batch",
         "headwater-zstd.batch",
     ] {
         let (batch, header) = golden(file);
@@ -159,7 +161,7 @@ fn batches_of_other_codecs_have_valid_headers() {
         (Codec::Snappy, "snappy"),
         (Codec::Lz4, "lz4"),
     ] {
-        for client in ["librdkafka", "kafka-python"] {
+        for client in ["librdkafka", "kafka-python", "java"] {
             let (_, header) = golden(&format!("{client}-{name}.batch"));
             assert_eq!(header.codec(), Ok(codec));
             assert_eq!(header.record_count, 5);
