@@ -192,10 +192,14 @@ impl TopicId {
     /// From `8-4-4-4-12` hex digits.
     pub fn parse(text: &str) -> Result<Self, AnswerError> {
         let bad = AnswerError::Bad(property::TOPIC_ID);
-        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        if text.len() != 36 || digits.len() != 32 {
+        let is_right = |(at, byte): (usize, u8)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        };
+        if text.len() != 36 || !text.bytes().enumerate().all(is_right) {
             return Err(bad);
         }
+        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
         let mut id = [0; 16];
         for (byte, pair) in id.iter_mut().zip(digits.chunks(2)) {
             let pair = std::str::from_utf8(pair).map_err(|_| bad)?;

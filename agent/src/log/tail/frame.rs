@@ -103,9 +103,14 @@ pub(super) fn decode(bytes: &[u8], log_id: &LogId) -> Result<Header, NoFrame> {
         2 => Kind::Commit,
         _ => return Err(NoFrame::Bad),
     };
+    let sequence = u64_at(head, SEQUENCE_AT);
+    // No log gets so far, and no frame could follow.
+    if sequence == u64::MAX {
+        return Err(NoFrame::Bad);
+    }
     Ok(Header {
         kind,
-        sequence: u64_at(head, SEQUENCE_AT),
+        sequence,
         previous: u32_at(head, PREVIOUS_AT),
         body_bytes: u32_at(head, BODY_BYTES_AT),
         body_crc: u32_at(head, BODY_CRC_AT),
