@@ -47,6 +47,36 @@ fn topics_and_filters() {
     replay(&checks::TOPIC);
 }
 
+#[test]
+fn the_log_of_an_agent() {
+    replay(&checks::AGENT_LOG);
+}
+
+#[test]
+fn http_requests() {
+    replay(&checks::HTTP);
+}
+
+#[test]
+fn internal_records() {
+    replay(&checks::INTERNAL);
+}
+
+#[test]
+fn settings_files() {
+    replay(&checks::SETTINGS);
+}
+
+#[test]
+fn stored_formats() {
+    replay(&checks::STORE);
+}
+
+#[test]
+fn uplink_topics_and_payloads() {
+    replay(&checks::UPLINK);
+}
+
 fn replay(check: &Check) {
     let folder = folder_of("corpus").join(check.name);
     let read = |path: &PathBuf| fs::read(path).expect("readable");

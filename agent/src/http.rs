@@ -96,6 +96,11 @@ fn request_line(head: &[u8]) -> Option<io::Result<Line>> {
     Some(Line::parse(head).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData)))
 }
 
+/// Whether a request begins with a head that is whole and right, for the fuzz targets.
+pub fn is_request_line(head: &[u8]) -> bool {
+    request_line(head).is_some_and(|line| line.is_ok())
+}
+
 struct Line {
     method: String,
     path: String,

@@ -9,6 +9,8 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod device;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 pub mod log;
 pub mod run;

@@ -11,6 +11,8 @@ pub mod cert;
 pub mod commands;
 pub mod config;
 pub mod door;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 pub mod kafka;
 pub mod limits;

@@ -15,6 +15,7 @@ mod direct;
 mod disk;
 mod engine;
 mod error;
+pub(crate) mod fuzz;
 mod inspect;
 mod lock;
 mod options;

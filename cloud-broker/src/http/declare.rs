@@ -77,7 +77,7 @@ async fn collect(body: Body) -> Result<Bytes, ApiError> {
 
 /// A stream with the names and defaults of `[[stream]]`, or with the names under which
 /// `GET /api/v1/streams` gives them.
-fn declaration(body: &[u8]) -> Result<StreamSpec, ApiError> {
+pub(super) fn declaration(body: &[u8]) -> Result<StreamSpec, ApiError> {
     let json: Value = serde_json::from_slice(body)
         .map_err(|error| ApiError::bad_request("bad-json", error.to_string()))?;
     let Value::Object(fields) = json else {

@@ -11,6 +11,7 @@ mod cursor;
 mod declare;
 mod devices;
 mod error;
+pub(crate) mod fuzz;
 mod group;
 mod groups;
 mod health;

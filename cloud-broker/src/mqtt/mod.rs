@@ -35,6 +35,9 @@ mod turn;
 mod uplink;
 mod waiting;
 
+#[doc(hidden)]
+pub use uplink::is_uplink_payload;
+
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;

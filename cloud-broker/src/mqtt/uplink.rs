@@ -185,6 +185,14 @@ fn json<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(payload).map_err(|_| Refusal::Corrupt)
 }
 
+/// Whether a payload is understood under one of the topics that take JSON, for the fuzz targets.
+pub fn is_uplink_payload(payload: &[u8]) -> bool {
+    let is_repair = |json: RepairJson<'_>| RepairReason::parse(json.reason).is_some();
+    json::<ResumeJson>(payload).is_ok()
+        || json(payload).is_ok_and(is_repair)
+        || json::<StatusJson>(payload).is_ok()
+}
+
 /// Any JSON object; the agent's version decides what is in it.
 type StatusJson = std::collections::BTreeMap<String, serde::de::IgnoredAny>;
 

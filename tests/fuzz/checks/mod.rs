@@ -4,15 +4,28 @@
 //! One file a subject. libFuzzer runs each check as a target (`cargo run --bin NAME` in
 //! `tests/fuzz`), `tests/fuzz.rs` runs all of them over the corpus and damaged copies of it.
 
+mod agent_log;
 mod batch;
+mod http;
+mod internal;
 mod kafka;
+mod memory_disk;
 mod mqtt;
+mod settings;
+mod store;
 mod topic;
+mod uplink;
 
+pub use agent_log::AGENT_LOG;
 pub use batch::BATCH;
+pub use http::HTTP;
+pub use internal::INTERNAL;
 pub use kafka::KAFKA_REQUEST;
 pub use mqtt::MQTT;
+pub use settings::SETTINGS;
+pub use store::STORE;
 pub use topic::TOPIC;
+pub use uplink::UPLINK;
 
 /// A function that takes any bytes, and the memory that it may use meanwhile, what the check
 /// itself needs to compare included.
@@ -29,4 +42,15 @@ pub struct Check {
 }
 
 /// All checks.
-pub const CHECKS: &[&Check] = &[&BATCH, &KAFKA_REQUEST, &MQTT, &TOPIC];
+pub const CHECKS: &[&Check] = &[
+    &AGENT_LOG,
+    &BATCH,
+    &HTTP,
+    &INTERNAL,
+    &KAFKA_REQUEST,
+    &MQTT,
+    &SETTINGS,
+    &STORE,
+    &TOPIC,
+    &UPLINK,
+];

@@ -4,7 +4,7 @@
 //! next begins, so that one whose commit failed is superseded by the one that was begun after it.
 
 mod db;
-mod names;
+pub(super) mod names;
 mod overlay;
 mod reader;
 mod recover;

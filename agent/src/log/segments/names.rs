@@ -4,7 +4,7 @@ use headwater_agent_core::lane::LaneName;
 use headwater_wire::uplink::Position;
 
 /// The directory of a lane's segments.
-pub(super) fn dir_name(lane: &LaneName) -> String {
+pub(in crate::log) fn dir_name(lane: &LaneName) -> String {
     format!("{}.{}.lane", lane.stream, lane.lane)
 }
 
@@ -17,7 +17,7 @@ pub(in crate::log) fn parse_dir_name(name: &str) -> Option<LaneName> {
 }
 
 /// First position and serial of a segment with that name.
-pub(super) fn parse_name(name: &str) -> Option<(Position, u64)> {
+pub(in crate::log) fn parse_name(name: &str) -> Option<(Position, u64)> {
     let (first, serial) = name.strip_suffix(".redb")?.split_once('-')?;
     let first = Position(first.parse().ok()?);
     (first < Position::END).then_some((first, serial.parse().ok()?))
@@ -29,7 +29,7 @@ pub(in crate::log) fn first_of(name: &str) -> Option<Position> {
 }
 
 /// A segment's name.
-pub(super) fn name(first: Position, serial: u64) -> String {
+pub(in crate::log) fn name(first: Position, serial: u64) -> String {
     format!("{:014}-{serial}.redb", first.0)
 }
 

@@ -1,0 +1,4 @@
+//! Private parsers, for the fuzz targets in `tests/fuzz` alone.
+
+pub use crate::http::is_request_line as request_line;
+pub use crate::log::fuzz::{LOG_ID, Tail, lane_dir_name, sections, segment_name};

@@ -1,0 +1,62 @@
+//! What the log reads back from its files, for the fuzz targets.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::device::LogId;
+use super::disk::Disk;
+use super::segments::names;
+use super::space::Meter;
+use super::tail::{Journal, Section};
+
+/// The log that a [`Tail`] belongs to.
+pub const LOG_ID: LogId = [7; 16];
+
+/// The tail journal by itself.
+#[derive(Debug)]
+pub struct Tail(Journal);
+
+impl Tail {
+    /// Reads the journal's files in `dir`: also the frames that count, and whether more is wrong
+    /// than a torn end. `None` if a later version wrote them, or the disk failed.
+    pub fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Option<(Self, Vec<Bytes>, bool)> {
+        let opened = Journal::open(disk, dir.to_owned(), LOG_ID, Meter::default());
+        let (journal, found) = opened.ok()?;
+        Some((Self(journal), found.frames, !found.damage.is_empty()))
+    }
+
+    /// Appends a frame.
+    pub fn commit(&mut self, body: &[u8]) -> io::Result<()> {
+        self.0.commit(body)
+    }
+
+    /// Begins another file.
+    pub fn checkpoint(&mut self, body: &[u8]) -> io::Result<()> {
+        self.0.checkpoint(body)
+    }
+}
+
+/// The sections at the front of a frame's body, each as it is written.
+pub fn sections(body: &[u8]) -> Vec<Vec<u8>> {
+    let mut body = Bytes::copy_from_slice(body);
+    let mut written = Vec::new();
+    while let Some(section) = Section::decode(&mut body) {
+        let mut out = Vec::new();
+        section.encode_into(&mut out);
+        written.push(out);
+    }
+    written
+}
+
+/// A segment's name as it is written.
+pub fn segment_name(name: &str) -> Option<String> {
+    names::parse_name(name).map(|(first, serial)| names::name(first, serial))
+}
+
+/// The name of a lane's directory as it is written.
+pub fn lane_dir_name(name: &str) -> Option<String> {
+    names::parse_dir_name(name).map(|lane| names::dir_name(&lane))
+}
