@@ -1,8 +1,12 @@
 //! Counters of this process, and their text for Prometheus. The names are fixed; scripts use them.
 
+mod refused;
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
+
+pub use refused::RefusedApis;
 
 /// Everything that is counted. One for each broker, behind an `Arc`.
 #[derive(Debug, Default)]
@@ -17,6 +21,8 @@ pub struct Metrics {
     pub lost_events: PerReason,
     /// Publishes to a topic that belongs to no stream.
     pub unrouted: Counter,
+    /// Kafka requests of an API or version that is not spoken here.
+    pub kafka_refused: RefusedApis,
     /// Time that each sync of the journal took.
     pub sync: Histogram,
 }
@@ -208,6 +214,14 @@ impl Metrics {
             "Publishes to a topic that belongs to no stream.",
         );
         text.plain("", self.unrouted.value());
+        text.head(
+            "headwater_kafka_refused_total",
+            "counter",
+            "Kafka requests of an API (by its number) and version that are not spoken here.",
+        );
+        for (api, version, count) in self.kafka_refused.lines() {
+            text.plain(&format!("{{api=\"{api}\",version=\"{version}\"}}"), count);
+        }
         text.head("headwater_connections", "gauge", "Open connections.");
         for door in DoorName::ALL {
             text.line("door", door.as_str(), self.connections.of(door).value());
@@ -277,6 +291,7 @@ mod tests {
             .of(LostReason::from_word("lane-lost"))
             .add(3);
         metrics.connections.of(DoorName::Http).add(2);
+        metrics.kafka_refused.add(28, 3);
         metrics.sync.record(Duration::from_micros(100));
         metrics.sync.record(Duration::from_micros(101));
         metrics.sync.record(Duration::from_secs(2));
@@ -285,6 +300,7 @@ mod tests {
             "headwater_records_in_total{door=\"kafka\"} 7",
             "headwater_duplicates_total{door=\"mqtt\"} 0",
             "headwater_lost_events_total{reason=\"lane-lost\"} 3",
+            "headwater_kafka_refused_total{api=\"28\",version=\"3\"} 1",
             "headwater_connections{door=\"http\"} 2",
             "# TYPE headwater_sync_seconds histogram",
             "headwater_sync_seconds_bucket{le=\"0.00005\"} 0",

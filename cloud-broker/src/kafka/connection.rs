@@ -172,6 +172,9 @@ async fn begin(
 ) -> Result<Working, Ended> {
     let Incoming { header, request } = parse(&frame.bytes).inspect_err(|reason| {
         tracing::debug!(software = session.software(), %reason, "Kafka request refused");
+        if let ParseError::Unsupported { key, version } = *reason {
+            session.door().metrics.kafka_refused.add(key, version);
+        }
     })?;
     tracing::trace!(key = header.key, version = header.version, "Kafka request");
     if session.identity.is_none() && !matches!(request, Request::ApiVersions(_)) {
