@@ -1,7 +1,9 @@
 //! Records of the internal streams.
 
 use headwater_broker_core::catalog::CatalogRecord;
+use headwater_broker_core::groups::{Groups, Limits};
 use headwater_broker_core::lanes::Bindings;
+use headwater_wire::time::Millis;
 
 use super::Check;
 
@@ -18,6 +20,26 @@ fn run(bytes: &[u8]) {
     let (key, value) = bytes.split_at(end.unwrap_or_default());
     catalog(value);
     lanes(key, value);
+    groups(bytes);
+}
+
+/// The first byte is the key's length. A group that was read lives on, whatever was in it.
+fn groups(bytes: &[u8]) {
+    let Some((&key_bytes, rest)) = bytes.split_first() else {
+        return;
+    };
+    let (key, value) = rest.split_at(usize::from(key_bytes).min(rest.len()));
+    let now = Millis(1_760_000_000_000);
+    let Ok(mut groups) = Groups::load(Limits::default(), [(key, value)], now) else {
+        return;
+    };
+    for _ in 0..5 {
+        let Some(deadline) = groups.deadline() else {
+            break;
+        };
+        groups.poll(deadline);
+        drop(groups.take_actions());
+    }
 }
 
 fn catalog(value: &[u8]) {

@@ -104,8 +104,8 @@ pub(super) fn decode(bytes: &[u8], log_id: &LogId) -> Result<Header, NoFrame> {
         _ => return Err(NoFrame::Bad),
     };
     let sequence = u64_at(head, SEQUENCE_AT);
-    // No log gets so far, and no frame could follow.
-    if sequence == u64::MAX {
+    // No log gets so far, and there must be numbers for the frames that follow.
+    if sequence > u64::MAX / 2 {
         return Err(NoFrame::Bad);
     }
     Ok(Header {
