@@ -33,7 +33,7 @@ fn internal_streams_are_never_routed_to() {
     let catalog = Catalog::new(Vec::new());
     assert_eq!(route(&catalog, "__catalog"), None);
     assert!(catalog.by_name(LANES).is_some_and(|stream| stream.internal));
-    assert_eq!(catalog.partitions(), 33);
+    assert_eq!(catalog.partitions(), 49);
 }
 
 #[test]

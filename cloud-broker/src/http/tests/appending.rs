@@ -115,7 +115,7 @@ fn partitions_are_chosen_as_kafkas_clients_do() {
         let expected = stream.partitions.iter().position(|id| *id == place);
         assert_eq!(Some(partition), expected.map(|n| n as u64));
     }
-    // Without keys: together within a request, spread over requests.
+    // Without keys: together within a request, spread over requests (other tests' too).
     let mut used: Vec<u64> = Vec::new();
     for _ in 0..8 {
         let places = broker.appends(LINES, "{\"value\":\"a\"}\r\n{\"value\":\"b\"}");
@@ -124,7 +124,8 @@ fn partitions_are_chosen_as_kafkas_clients_do() {
         used.push(places[0].0);
     }
     used.sort_unstable();
-    assert_eq!(used, [0, 1, 2, 3, 4, 5, 6, 7]);
+    used.dedup();
+    assert!(used.len() > 1, "all in partition {used:?}");
 }
 
 #[test]
