@@ -52,6 +52,7 @@ fn run(rotation: Rotation) -> Result<(u64, u32), String> {
             "the broker gets lines",
             stored(&stack)? + 1,
         )?;
+        writer.let_rotate();
         wait_for_lines(&writer, rng.below(400))?;
         stack
             .agent

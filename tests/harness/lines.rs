@@ -28,32 +28,42 @@ pub enum Rotation {
 #[derive(Debug)]
 pub struct Writer {
     stop: Arc<AtomicBool>,
+    may_rotate: Arc<AtomicBool>,
     lines: Arc<AtomicU64>,
     thread: JoinHandle<io::Result<u32>>,
 }
 
 impl Writer {
-    /// Writes `line 0`, `line 1`, … to `path`; rotates now and then, as `seed` says.
+    /// Writes `line 0`, `line 1`, … to `path`. Rotates now and then, as `seed` says, once
+    /// [`Self::let_rotate`] was called: what is gone before it was ever followed is nobody's.
     #[must_use]
     pub fn start(path: &Path, rotation: Rotation, seed: u64) -> Self {
         let (stop, lines) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
         );
+        let may_rotate = Arc::new(AtomicBool::new(false));
         let mut work = Work {
             path: path.to_owned(),
             rotation,
             rng: Rng::new(seed),
             stop: Arc::clone(&stop),
+            may_rotate: Arc::clone(&may_rotate),
             lines: Arc::clone(&lines),
             rotations: 0,
         };
         let thread = std::thread::spawn(move || work.run());
         Self {
             stop,
+            may_rotate,
             lines,
             thread,
         }
+    }
+
+    /// From now on the file is rotated.
+    pub fn let_rotate(&self) {
+        self.may_rotate.store(true, Ordering::Release);
     }
 
     /// Lines that were written so far.
@@ -79,6 +89,7 @@ struct Work {
     rotation: Rotation,
     rng: Rng,
     stop: Arc<AtomicBool>,
+    may_rotate: Arc<AtomicBool>,
     lines: Arc<AtomicU64>,
     rotations: u32,
 }
@@ -88,7 +99,7 @@ impl Work {
         let mut file = self.open()?;
         while !self.stop.load(Ordering::Acquire) {
             self.write(&mut file)?;
-            if self.rng.one_in(60) {
+            if self.may_rotate.load(Ordering::Acquire) && self.rng.one_in(60) {
                 self.rotate()?;
                 file = self.open()?;
                 self.rotations += 1;
