@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use headwater_mqtt::{
-    Bad, ConnAck, Connect, Disconnect, Frame, Packet, Reason, Sender, Version, frame, parse,
+    Bad, ConnAck, Connect, Disconnect, Frame, Kind, Packet, Reason, Sender, Version, frame, parse,
 };
 
 use super::connect;
@@ -123,14 +123,17 @@ fn handle(
     frame: Frame,
     bytes: &[u8],
 ) -> Result<(), Bad> {
-    let packet = parse(version, Sender::Client, frame, bytes)?;
     let connected = intake.connection.state.borrow().session.is_some();
+    // Not read: what is wrong in it has reasons that only a CONNACK may give.
+    if connected && frame.kind == Kind::Connect {
+        return Err(protocol_error("A second CONNECT [MQTT-3.1.0-2]"));
+    }
+    let packet = parse(version, Sender::Client, frame, bytes)?;
     match packet {
-        Packet::Connect(connect) if !connected => {
+        Packet::Connect(connect) => {
             accept(intake.core, intake.connection, &connect);
             Ok(())
         }
-        Packet::Connect(_) => Err(protocol_error("A second CONNECT [MQTT-3.1.0-2]")),
         _ if !connected => Err(protocol_error("Not a CONNECT first [MQTT-3.1.0-1]")),
         Packet::Publish(publish) => publish::handle(intake, &publish),
         Packet::PubAck(ack) => {

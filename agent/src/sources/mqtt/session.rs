@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use headwater_mqtt::{
-    Bad, Connect, Disconnect, Id, Packet, PropertyBuf, Reason, Sender, Value, Version,
+    Bad, Connect, Disconnect, Id, Kind, Packet, PropertyBuf, Reason, Sender, Value, Version,
 };
 use tokio::sync::Notify;
 
@@ -97,6 +97,10 @@ impl Session {
                 }
             };
             match headwater_mqtt::parse(version, Sender::Client, frame, rest) {
+                // Not looked at: what is wrong in it has reasons that only a CONNACK may give.
+                _ if frame.kind == Kind::Connect && self.client.is_some() => {
+                    self.protocol_error("A second CONNECT [MQTT-3.1.0-2]");
+                }
                 Ok(packet) => self.handle_packet(packet),
                 Err(bad) => self.bad(&bad),
             }
@@ -108,9 +112,8 @@ impl Session {
 
     fn handle_packet(&mut self, packet: Packet<'_>) {
         match (packet, self.client.is_some()) {
-            (Packet::Connect(connect), false) => self.handle_connect(&connect),
+            (Packet::Connect(connect), _) => self.handle_connect(&connect),
             (_, false) => self.end_silently(),
-            (Packet::Connect(_), true) => self.protocol_error("A second CONNECT [MQTT-3.1.0-2]"),
             (Packet::Publish(publish), true) => self.handle_publish(&publish),
             (Packet::PubAck(ack), true) => {
                 // An id that is not under way is ignored: it harms nobody.

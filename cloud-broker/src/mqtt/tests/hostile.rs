@@ -95,3 +95,17 @@ fn whatever_is_sent_costs_only_its_own_connection() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_second_connect_is_a_protocol_error_whatever_is_wrong_in_it() {
+    let broker = Broker::start("", 1);
+    for version_byte in [5, 9] {
+        let mut client = broker.connected(Version::V5, "c");
+        let mut again = BytesMut::new();
+        let packet = Packet::Connect(connect(Version::V5));
+        packet.encode(Version::V5, &mut again).expect("short");
+        again[8] = version_byte;
+        client.send_bytes(&again);
+        assert_eq!(client.expect().disconnect(), Reason::PROTOCOL_ERROR);
+    }
+}
