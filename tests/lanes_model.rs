@@ -8,7 +8,7 @@ use headwater_tests::models::lanes::journal::compare;
 use headwater_tests::models::lanes::{
     Bounds, MISTAKES, PROFILES, Profile, Protocol, State, Step, is_settled,
 };
-use stateright::Model;
+use stateright::{Expectation, Model};
 
 /// Never reached: it ends a run that has lost its bounds.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -78,10 +78,20 @@ fn the_journal_answers_as_the_model_does() {
 
 /// The limit that ARCHITECTURE names: a broker restored while a disk is cloned. The first agent
 /// takes position 0 for a record of its own; the second had let its record go there.
+#[rustfmt::skip]
+const RESTORED_AMID_A_CLONE: &[Step] = {
+    use Step::{Clone, Cut, Deliver, Receive, Repair, Restore, Resume, Seal, Send, Take};
+    &[
+        Clone, Take(1), Take(1), Take(0), Seal(0, 1), Seal(1, 1), Seal(1, 1),
+        Resume(1), Receive(1), Send(1), Send(1), Deliver(1), Receive(1), Deliver(1), Receive(1),
+        Restore(0), Resume(0), Receive(0), Send(0), Deliver(0), Receive(0),
+        Cut(1), Resume(1), Receive(1), Send(1), Deliver(1), Receive(1),
+        Cut(0), Resume(0), Receive(0), Repair(0), Receive(0), Resume(0), Receive(0),
+    ]
+};
+
 #[test]
 fn a_restore_amid_a_clone_can_lose_what_one_copy_had_let_go() {
-    use Step::{Clone, Cut, Deliver, Receive, Repair, Restore, Resume, Seal, Send, Take};
-
     // Where the broker never crashes, answers wait for no commit.
     let bounds = Bounds {
         restores: 1,
@@ -91,75 +101,18 @@ fn a_restore_amid_a_clone_can_lose_what_one_copy_had_let_go() {
     };
     let protocol = Protocol::right(bounds);
     let mut state = State::default();
-    let begun = [
-        Clone,
-        Take(1),
-        Take(1),
-        Take(0),
-        Seal(0, 1),
-        Seal(1, 1),
-        Seal(1, 1),
-    ];
-    let second = [
-        Resume(1),
-        Receive(1),
-        Send(1),
-        Send(1),
-        Deliver(1),
-        Receive(1),
-        Deliver(1),
-        Receive(1),
-    ];
-    let first = [
-        Restore(0),
-        Resume(0),
-        Receive(0),
-        Send(0),
-        Deliver(0),
-        Receive(0),
-    ];
-    let declared = [
-        Cut(1),
-        Resume(1),
-        Receive(1),
-        Send(1),
-        Deliver(1),
-        Receive(1),
-    ];
-    let repaired = [
-        Cut(0),
-        Resume(0),
-        Receive(0),
-        Repair(0),
-        Receive(0),
-        Resume(0),
-        Receive(0),
-    ];
-    for step in begun
-        .into_iter()
-        .chain(second)
-        .chain(first)
-        .chain(declared)
-        .chain(repaired)
-    {
+    for step in RESTORED_AMID_A_CLONE {
         let mut possible = Vec::new();
         protocol.actions(&state, &mut possible);
-        assert!(
-            possible.contains(&step),
-            "{step:?} is not among {possible:?}"
-        );
-        state = protocol
-            .next_state(&state, step)
-            .expect("it leads somewhere");
+        assert!(possible.contains(step), "{step:?} is not in {possible:?}");
+        let next = protocol.next_state(&state, *step);
+        state = next.expect("it leads somewhere");
     }
     assert!(is_settled(&protocol, &state));
     let broken = protocol.properties().into_iter().filter(|property| {
-        property.expectation == stateright::Expectation::Always
-            && !(property.condition)(&protocol, &state)
+        property.expectation == Expectation::Always && !(property.condition)(&protocol, &state)
     });
     let broken: Vec<_> = broken.map(|property| property.name).collect();
-    assert_eq!(
-        broken,
-        ["once settled, what was acknowledged is in the log or declared lost"]
-    );
+    let missing = "once settled, what was acknowledged is in the log or declared lost";
+    assert_eq!(broken, [missing]);
 }
