@@ -6,8 +6,8 @@
 //! (`headwater_agent_core::{handshake, refusal}`). The model is what lies around them: disks,
 //! connections, crashes. A batch's CRC stands for its content: two batches never share one.
 //!
-//! Read [`state`] first, then [`steps`] (what can happen), [`disk`] and [`broker`] (what it does),
-//! [`properties`] (what must hold). [`Mistake`] names protocols that are wrong, and must be found.
+//! Read `state.rs` first, then `steps.rs` (what can happen), `disk.rs` and `broker.rs` (what it does),
+//! `properties.rs` (what must hold). [`Mistake`] names protocols that are wrong, and must be found.
 
 mod agent;
 mod bounds;
