@@ -87,13 +87,14 @@ fn summary(status: &Value) -> String {
     ];
     for lane in list("lanes") {
         lines.push(format!(
-            "lane    {}/{}  {}  {} events, {} bytes to send, {} lost{}",
+            "lane    {}/{}  {}  {} events, {} bytes to send, {} lost{}{}",
             text(&lane["stream"]),
             text(&lane["lane"]),
             text(&lane["state"]),
             lane["events"],
             lane["bytes"],
             lane["lost_events"],
+            forecast(&lane),
             error(&lane)
         ));
     }
@@ -117,6 +118,16 @@ fn summary(status: &Value) -> String {
     lines.join("\n")
 }
 
+/// When the lane will be sent, and when the log will be full, as far as that can be told.
+fn forecast(lane: &Value) -> String {
+    let within = |name: &str, what: &str| match lane[name].as_u64() {
+        Some(seconds) => format!(", {what} in {seconds} s"),
+        None => String::new(),
+    };
+    let sent = within("drain_s", "sent");
+    sent + &within("overflow_s", "log full")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,12 +138,14 @@ mod tests {
             "device": "gw-1", "version": "0.1.0", "link": {"state": "down", "error": "Nobody"},
             "log": {"bytes": 1, "max_bytes": 2},
             "lanes": [{"stream": "events", "lane": "main", "state": "open", "events": 3,
-                "bytes": 4, "lost_events": 0, "error": null}],
+                "bytes": 4, "lost_events": 0, "drain_s": 6, "error": null}],
             "sources": [{"name": "mqtt", "state": "running", "events": 5, "rejected": 0}],
         });
         let summary = summary(&status);
         assert!(summary.contains("link    down  Nobody"), "{summary}");
-        assert!(summary.contains("events/main  open  3 events, 4 bytes to send, 0 lost"));
+        assert!(
+            summary.contains("events/main  open  3 events, 4 bytes to send, 0 lost, sent in 6 s")
+        );
         assert_eq!(summary.lines().count(), 5);
     }
 }

@@ -24,6 +24,7 @@ mod segments;
 mod space;
 mod status;
 mod step;
+mod sync_times;
 mod tail;
 mod thread;
 mod watch;
@@ -46,6 +47,7 @@ pub use self::options::{LogOptions, MAX_BYTES_MIN};
 pub use self::reader::{StoredRecord, read_records};
 pub use self::status::{Alarm, LaneStatus, LogStatus};
 pub use self::step::{CURSOR_BYTES_MAX, EVENT_OVERHEAD_BYTES, STEP_BYTES_MAX, Step};
+pub use self::sync_times::SyncCounts;
 pub use self::watch::Watch;
 
 /// A handle to the open log. Clones share it; the log stops when it is told to, or when the last

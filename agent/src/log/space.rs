@@ -1,7 +1,12 @@
 //! What the log allocates, to the block, and what it has written.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::disk::DiskFile;
+use super::sync_times::{SyncCounts, SyncTimes};
 
 /// Length of one file of the tail journal.
 pub(super) const TAIL_FILE_BYTES: u64 = 2 << 20;
@@ -36,10 +41,11 @@ pub(super) fn value_bytes(bytes: usize) -> u64 {
     }
 }
 
-/// Counts bytes written to the device. Clones share the count.
+/// Counts bytes written to the device, and syncs. Clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meter {
     bytes: Arc<AtomicU64>,
+    syncs: SyncTimes,
 }
 
 impl Meter {
@@ -53,5 +59,17 @@ impl Meter {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Syncs a file.
+    pub(super) fn sync(&self, file: &dyn DiskFile) -> io::Result<()> {
+        let begun = Instant::now();
+        let done = file.sync();
+        self.syncs.record(begun.elapsed());
+        done
+    }
+
+    pub(super) fn syncs(&self) -> SyncCounts {
+        self.syncs.counts()
     }
 }

@@ -1,5 +1,9 @@
+use std::collections::BTreeMap;
+
 use headwater_agent_core::lane::LaneName;
 use headwater_wire::uplink::Position;
+
+use super::sync_times::SyncCounts;
 
 /// Figures of the log, for `status` and metrics.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -12,6 +16,10 @@ pub struct LogStatus {
     pub written_bytes: u64,
     /// Commits that were synced since the log was opened.
     pub synced_commits: u64,
+    /// Syncs of journal and segments since the log was opened.
+    pub syncs: SyncCounts,
+    /// Events whose loss the broker confirmed since the log was opened, by reason.
+    pub lost: BTreeMap<&'static str, u64>,
     /// Lanes in order of their names.
     pub lanes: Vec<LaneStatus>,
     /// What somebody should know about, oldest first.

@@ -1,9 +1,25 @@
 //! The metrics, in Prometheus' text format.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
+
+use headwater_wire::uplink::LossReason;
 
 use super::Link;
 use super::render::StatusView;
+use crate::log::SyncCounts;
+
+/// Each has its line from the start.
+const LOSSES: [LossReason; 7] = [
+    LossReason::Overflow,
+    LossReason::Damaged,
+    LossReason::Refused,
+    LossReason::Restored,
+    LossReason::LaneLost,
+    LossReason::Recreated,
+    LossReason::Wrap,
+];
 
 /// Renders all metrics.
 pub(super) fn render(status: &StatusView, link: &Link) -> String {
@@ -31,23 +47,18 @@ pub(super) fn render(status: &StatusView, link: &Link) -> String {
         );
     }
     out.head("headwater_connections", "gauge", "Clients connected");
-    let connections = status
-        .sources
-        .iter()
-        .map(|source| source.connections)
-        .sum::<usize>();
-    out.value("headwater_connections", "door=\"mqtt\"", connections);
-    out.head(
-        "headwater_lost_events_total",
-        "counter",
-        "Events declared lost",
-    );
-    let lost = status
-        .lanes
-        .iter()
-        .fold(0_u64, |sum, lane| sum.saturating_add(lane.lost_events));
-    out.value("headwater_lost_events_total", "reason=\"all\"", lost);
+    for kind in ["mqtt", "lines"] {
+        let of_kind = status.sources.iter().filter(|source| source.kind == kind);
+        let connections = of_kind.map(|source| source.connections).sum::<usize>();
+        out.value(
+            "headwater_connections",
+            &format!("door=\"{kind}\""),
+            connections,
+        );
+    }
+    render_lost(&status.counts.lost, &mut out);
     render_log(status, &mut out);
+    render_syncs(&status.counts.syncs, &mut out);
     render_link(status, link, &mut out);
     out.0
 }
@@ -86,6 +97,29 @@ fn render_log(status: &StatusView, out: &mut Text) {
         commits,
         log.synced_commits,
     );
+}
+
+fn render_lost(lost: &BTreeMap<&'static str, u64>, out: &mut Text) {
+    let name = "headwater_lost_events_total";
+    out.head(name, "counter", "Events whose loss the broker has noted");
+    for reason in LOSSES.map(LossReason::as_str) {
+        let events = lost.get(reason).copied().unwrap_or(0);
+        out.value(name, &format!("reason=\"{reason}\""), events);
+    }
+}
+
+fn render_syncs(syncs: &SyncCounts, out: &mut Text) {
+    let name = "headwater_sync_seconds";
+    out.head(name, "histogram", "Time that a sync of the log takes");
+    let bucket = format!("{name}_bucket");
+    for (us, count) in &syncs.at_most_us {
+        let bound = Duration::from_micros(*us).as_secs_f64();
+        out.value(&bucket, &format!("le=\"{bound}\""), count);
+    }
+    out.value(&bucket, "le=\"+Inf\"", syncs.count);
+    let sum = Duration::from_micros(syncs.sum_us).as_secs_f64();
+    // Writing to a string cannot fail.
+    let _infallible = write!(out.0, "{name}_sum {sum}\n{name}_count {}\n", syncs.count);
 }
 
 fn render_link(status: &StatusView, link: &Link, out: &mut Text) {

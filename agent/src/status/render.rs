@@ -1,9 +1,11 @@
 //! The status as `GET /status` and `$hw/1/status` give it (interfaces.md 5 of the design).
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{LinkState, SourceView};
-use crate::log::{Alarm, LaneStatus, LogStatus};
+use crate::log::{Alarm, LaneStatus, LogStatus, SyncCounts};
 
 /// The whole status.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,6 +26,16 @@ pub struct StatusView {
     pub alarms: Vec<AlarmView>,
     /// The sources, in the order of the settings.
     pub sources: Vec<SourceView>,
+    /// For the metrics alone.
+    #[serde(skip)]
+    pub(super) counts: LogCounts,
+}
+
+/// What the log counts since it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogCounts {
+    pub(super) syncs: SyncCounts,
+    pub(super) lost: BTreeMap<&'static str, u64>,
 }
 
 /// `link`.
@@ -125,6 +137,10 @@ impl StatusView {
             lanes: log.lanes.into_iter().map(LaneView::from).collect(),
             alarms: log.alarms.into_iter().map(AlarmView::from).collect(),
             sources,
+            counts: LogCounts {
+                syncs: log.syncs,
+                lost: log.lost,
+            },
         }
     }
 

@@ -1,6 +1,6 @@
 //! One lane: its open batch, small sealed batches, segments and declared losses.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use headwater_agent_core::batcher::Batcher;
 use headwater_agent_core::lane::{LaneName, LaneState, SealedBatch};
@@ -43,6 +43,8 @@ pub(in crate::log) struct Lane {
     pub(super) fresh_losses: Vec<SealedBatch>,
     /// Whether the record changed since it was last in the journal.
     pub(super) is_dirty: bool,
+    /// Events whose loss the broker confirmed since the log was opened, by reason.
+    pub(super) lost: BTreeMap<&'static str, u64>,
     /// Position and timestamp of the oldest event that is not acknowledged, once looked up.
     pub(super) oldest_ms: Option<(Position, i64)>,
 }
@@ -95,6 +97,7 @@ impl Lane {
             fresh_small: Vec::new(),
             fresh_losses: Vec::new(),
             is_dirty: false,
+            lost: BTreeMap::new(),
             oldest_ms: None,
         }
     }

@@ -168,8 +168,10 @@ impl Lane {
     pub(super) fn confirm_losses(&mut self, up_to: Position) {
         for loss in &mut self.losses {
             if loss.batch.next <= up_to && !std::mem::replace(&mut loss.is_counted, true) {
-                self.record.lost_events +=
-                    LossText::of(&loss.batch.bytes).map_or(0, |t| t.counted());
+                let text = LossText::of(&loss.batch.bytes);
+                let (reason, events) = text.map_or(("damaged", 0), |text| text.of_reason());
+                self.record.lost_events += events;
+                *self.lost.entry(reason).or_default() += events;
                 self.is_dirty = true;
             }
         }
@@ -207,6 +209,12 @@ impl LossText {
             crc: crc.and_then(|hex| u32::from_str_radix(hex, 16).ok()),
             ..UNKNOWN
         })
+    }
+
+    /// What to count, and as what.
+    fn of_reason(&self) -> (&'static str, u64) {
+        let reason = self.reason().map_or("damaged", LossReason::as_str);
+        (reason, self.counted())
     }
 
     fn counted(&self) -> u64 {

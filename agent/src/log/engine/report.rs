@@ -1,5 +1,7 @@
 //! Figures for `status`.
 
+use std::collections::BTreeMap;
+
 use headwater_wire::batch::Header;
 use headwater_wire::uplink::Position;
 
@@ -40,9 +42,22 @@ impl Engine {
             max_bytes: budget.max_bytes,
             written_bytes: self.meter.bytes(),
             synced_commits: self.synced_commits,
+            syncs: self.meter.syncs(),
+            lost: self.lost(),
             lanes,
             alarms: self.alarms.clone(),
         }
+    }
+}
+
+impl Engine {
+    /// What the lanes lost, by reason.
+    fn lost(&self) -> BTreeMap<&'static str, u64> {
+        let mut sum = BTreeMap::new();
+        for (reason, events) in self.lanes.values().flat_map(|lane| &lane.lost) {
+            *sum.entry(*reason).or_default() += events;
+        }
+        sum
     }
 }
 

@@ -268,7 +268,7 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync()
+        self.meter.sync(&*self.file)
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {

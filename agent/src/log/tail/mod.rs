@@ -163,7 +163,7 @@ impl Journal {
         self.meter.add(self.scratch.len());
         current.file.write_at(current.at, &self.scratch)?;
         if !cfg!(hw_fault = "no_sync") {
-            current.file.sync()?;
+            self.meter.sync(&*current.file)?;
         }
         current.at += self.scratch.len() as u64;
         self.scratch.clear();
