@@ -13,8 +13,10 @@ from importlib import metadata
 import with_admin
 import with_confluent_kafka
 import with_curl
+import with_groups
 import with_kafka_python
 import with_kcat
+import with_killed_members
 import with_mosquitto
 import with_paho
 import with_paho_rules
@@ -22,7 +24,7 @@ import with_tls
 from stack import GIVE_UP_S, Stack, attempt
 
 MODULES = [with_mosquitto, with_paho, with_paho_rules, with_kcat, with_confluent_kafka, with_kafka_python,
-           with_admin, with_curl, with_tls]
+           with_admin, with_groups, with_killed_members, with_curl, with_tls]
 CHECK_GIVE_UP_S = 2 * GIVE_UP_S
 
 
@@ -48,7 +50,7 @@ def give_up(*_):
 
 def perform(title, check, stack):
     begun = time.monotonic()
-    signal.alarm(CHECK_GIVE_UP_S)
+    signal.alarm(getattr(check, "give_up_s", CHECK_GIVE_UP_S))
     try:
         check(stack)
         result = "ok    "

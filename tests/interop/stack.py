@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import socket
 import subprocess
 import tempfile
 import time
@@ -104,11 +105,12 @@ require_client_cert = true
         run(*cert, "device", device, "--dir", folder)
         return Certificate(folder, device)
 
-    def start_broker(self, name, settings, *listeners):
-        """One more broker, with a data directory of its own, on free ports."""
+    def start_broker(self, name, settings, *listeners, **addresses):
+        """One more broker, with a data directory of its own, on free ports or these addresses."""
         file = self.folder / f"{name}.toml"
         file.write_text('limits.disk_min_free = "0%"\n' + settings)  # Whatever disk the tests run on.
-        flags = [word for listener in listeners for word in ("--" + listener, "127.0.0.1:0")]
+        addresses = {**dict.fromkeys(listeners, "127.0.0.1:0"), **addresses}
+        flags = [word for listener, address in addresses.items() for word in ("--" + listener, address)]
         return Process(self.programs / "headwater-broker", "run", "--config", file,
                        "--data-dir", self.folder / name, *flags)
 
@@ -134,6 +136,11 @@ listen = "127.0.0.1:0"
         with urllib.request.urlopen(f"{self.http}/api/v1/streams/{name}", timeout=GIVE_UP_S) as answer:
             return json.load(answer)
 
+    def group(self, name):
+        """What the broker says of a consumer group; None if it knows none of this name."""
+        with urllib.request.urlopen(f"{self.http}/api/v1/groups", timeout=GIVE_UP_S) as answer:
+            return next((group for group in json.load(answer)["groups"] if group["group"] == name), None)
+
     def stop(self):
         codes = self.agent.stop(), self.broker.stop()
         assert codes == (0, 0), f"exit codes {codes}"
@@ -154,6 +161,13 @@ def attempt(*command, stdin=None):
 def unique(prefix):
     """A name that no other check uses."""
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+def free_address():
+    """An address that nobody listens on, for a broker that comes back to it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return "127.0.0.1:%d" % probe.getsockname()[1]
 
 
 def eventually(attempt, what):

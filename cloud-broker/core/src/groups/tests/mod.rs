@@ -3,6 +3,7 @@
 mod golden;
 mod limits;
 mod members;
+mod model;
 mod offsets;
 mod statics;
 
