@@ -17,7 +17,8 @@ fn the_catalog_is_what_was_answered() {
         let mut world = World::new(seed);
         for _ in 0..LIVES {
             world.live();
-            world.fall();
+            let change = 1 + world.chance.below(80);
+            world.site.fall(change);
             world.check();
         }
         deletions += world.deletions;
@@ -41,7 +42,7 @@ enum Open {
 
 struct World {
     site: Site,
-    random: u64,
+    chance: Chance,
     streams: BTreeMap<&'static str, Known>,
     /// Identities that were ever seen.
     ids: BTreeSet<StreamId>,
@@ -57,7 +58,7 @@ impl World {
         site.start().unwrap();
         Self {
             site,
-            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            chance: Chance::new(seed),
             streams: BTreeMap::new(),
             ids: BTreeSet::new(),
             open: None,
@@ -65,40 +66,29 @@ impl World {
         }
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % bound
-    }
-
     /// One life: works until its steps are over or the power fails.
     fn live(&mut self) {
-        let power_off_at_change = Some(1 + self.below(60));
-        self.site.disk.plan(FaultPlan {
-            power_off_at_change,
-            ..FaultPlan::default()
-        });
+        self.site.power_off_at(1 + self.chance.below(60));
         for _ in 0..STEPS {
             if !self.step() {
                 return;
             }
         }
-        if self.below(2) == 0 {
+        if self.chance.below(2) == 0 {
             self.site.backend().stop();
         }
     }
 
     /// Creates, deletes or appends; false once the log takes nothing any more.
     fn step(&mut self) -> bool {
-        let name = NAMES[usize::try_from(self.below(3)).unwrap()];
+        let name = NAMES[usize::try_from(self.chance.below(3)).unwrap()];
         let Some(known) = self.streams.get(name).cloned() else {
             return self.create(name);
         };
-        if self.below(3) == 0 {
+        if self.chance.below(3) == 0 {
             return self.delete(name, known.id);
         }
-        let value = format!("{name} {}", self.random);
+        let value = format!("{name} {}", self.chance.0);
         let stream = self.site.backend().catalog().by_id(&known.id).cloned();
         let place = stream.expect("it was created").partitions[0];
         self.open = Some(Open::Append(name, value.clone()));
@@ -118,7 +108,7 @@ impl World {
     fn create(&mut self, name: &'static str) -> bool {
         self.open = Some(Open::Create(name));
         let spec = StreamSpec {
-            partitions: 1 + u32::try_from(self.below(3)).unwrap(),
+            partitions: 1 + u32::try_from(self.chance.below(3)).unwrap(),
             ..StreamSpec::new(name)
         };
         let stream = match wait(self.site.backend().create_stream(spec)) {
@@ -144,21 +134,6 @@ impl World {
         self.deletions += 1;
         self.open = None;
         true
-    }
-
-    /// Dies, and starts again; now and then the power fails during the start too.
-    fn fall(&mut self) {
-        self.site.backend = None;
-        self.site.disk.crash();
-        let power_off_at_change = Some(1 + self.below(80));
-        self.site.disk.plan(FaultPlan {
-            power_off_at_change,
-            ..FaultPlan::default()
-        });
-        if self.site.start().is_err() || !self.site.disk.is_powered() {
-            self.site.lose_power();
-        }
-        self.site.disk.plan(FaultPlan::default());
     }
 
     /// After a start: all is as it was answered; what was open is done, or is not.

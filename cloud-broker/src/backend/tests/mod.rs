@@ -92,6 +92,25 @@ impl Site {
         self.start().unwrap();
     }
 
+    /// From now on the power fails at the `change`-th change of the disk.
+    fn power_off_at(&self, change: u64) {
+        self.disk.plan(FaultPlan {
+            power_off_at_change: Some(change),
+            ..FaultPlan::default()
+        });
+    }
+
+    /// Loses its power and starts again; at the `change`-th change it fails during the start too.
+    fn fall(&mut self, change: u64) {
+        self.backend = None;
+        self.disk.crash();
+        self.power_off_at(change);
+        if self.start().is_err() || !self.disk.is_powered() {
+            self.lose_power();
+        }
+        self.disk.plan(FaultPlan::default());
+    }
+
     fn backend(&self) -> &Arc<Backend> {
         self.backend.as_ref().expect("it was started")
     }
@@ -121,6 +140,22 @@ impl Site {
             offset = last.last_offset + 1;
             batches.iter().for_each(|batch| decode(batch, &mut records));
         }
+    }
+}
+
+/// Numbers that a seed decides.
+struct Chance(u64);
+
+impl Chance {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
     }
 }
 

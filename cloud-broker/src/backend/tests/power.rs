@@ -14,7 +14,8 @@ fn nothing_acknowledged_or_read_is_lost_or_doubled() {
         let mut world = World::new(seed);
         for _ in 0..LIVES {
             world.live();
-            world.fall();
+            let change = 1 + world.chance.below(80);
+            world.site.fall(change);
             world.check();
         }
         world.finish();
@@ -42,7 +43,7 @@ struct Numbered {
 
 struct World {
     site: Site,
-    random: u64,
+    chance: Chance,
     connections: u64,
     agents: Vec<Agent>,
     producer: Numbered,
@@ -67,7 +68,7 @@ impl World {
         };
         Self {
             site,
-            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            chance: Chance::new(seed),
             connections: 0,
             agents: vec![agent("gw-1"), agent("gw-2")],
             producer: Numbered::default(),
@@ -77,20 +78,9 @@ impl World {
         }
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % bound
-    }
-
     /// One life: works until its steps are over or the power fails.
     fn live(&mut self) {
-        let power_off_at_change = Some(1 + self.below(60));
-        self.site.disk.plan(FaultPlan {
-            power_off_at_change,
-            ..FaultPlan::default()
-        });
+        self.site.power_off_at(1 + self.chance.below(60));
         let inbox = self.site.backend().inbox();
         for at in 0..self.agents.len() {
             if !self.shake_hands(at, &inbox) {
@@ -103,24 +93,9 @@ impl World {
             }
             self.read();
         }
-        if self.below(2) == 0 {
+        if self.chance.below(2) == 0 {
             self.site.backend().stop();
         }
-    }
-
-    /// Dies, and starts again; now and then the power fails during the start too.
-    fn fall(&mut self) {
-        self.site.backend = None;
-        self.site.disk.crash();
-        let power_off_at_change = Some(1 + self.below(80));
-        self.site.disk.plan(FaultPlan {
-            power_off_at_change,
-            ..FaultPlan::default()
-        });
-        if self.site.start().is_err() || !self.site.disk.is_powered() {
-            self.site.lose_power();
-        }
-        self.site.disk.plan(FaultPlan::default());
     }
 
     fn shake_hands(&mut self, at: usize, inbox: &Inbox) -> bool {
@@ -148,13 +123,13 @@ impl World {
     fn step(&mut self, inbox: &Inbox) -> bool {
         let mut submit = inbox.lock();
         for at in 0..self.agents.len() {
-            for _ in 0..self.below(3) {
-                let count = 1 + self.below(4);
+            for _ in 0..self.chance.below(3) {
+                let count = 1 + self.chance.below(4);
                 let batch = self.agents[at].next_batch(count);
                 submit.lane_batch(at as u64, batch);
             }
         }
-        let publishes = self.below(4);
+        let publishes = self.chance.below(4);
         let partition = self.site.events().partition_for_client("publisher");
         for n in self.publisher.sent..self.publisher.sent + publishes {
             publish(
@@ -185,7 +160,7 @@ impl World {
 
     /// The producer sends its next batch, or the last one again.
     fn append(&mut self) -> bool {
-        let again = self.producer.sent > 0 && self.below(3) == 0;
+        let again = self.producer.sent > 0 && self.chance.below(3) == 0;
         let n = self.producer.sent - u64::from(again);
         let base_sequence = i32::try_from(n).unwrap();
         let producer = Producer {
