@@ -10,7 +10,7 @@ use headwater_tests::events::Events;
 use headwater_tests::http;
 use headwater_tests::load::Load;
 use headwater_tests::process::GIVE_UP;
-use headwater_tests::stack::Stack;
+use headwater_tests::stack::{NOWHERE, Stack};
 use serde_json::{Value, json};
 
 /// Events of each round, by number of the round.
@@ -169,7 +169,7 @@ fn run(world: &mut World, lost: u64) {
     world
         .stack
         .to_broker
-        .point_to("127.0.0.1:9".parse().expect("an address"));
+        .point_to(NOWHERE.parse().expect("an address"));
     world.stack.to_broker.cut();
     world.delete();
     world.create();

@@ -125,5 +125,6 @@ fn check(
             reach.states, reach.good, reach.at_bounds
         ),
     }
-    (mistake.is_some() == reach.stuck.is_some()) && outcome.never.is_empty()
+    let is_whole = mistake.is_some() || !reach.is_cut;
+    is_whole && (mistake.is_some() == reach.stuck.is_some()) && outcome.never.is_empty()
 }

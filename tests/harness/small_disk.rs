@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 /// Set for the copy of the test program that runs within the namespace.
 const INSIDE: &str = "HW_INSIDE_NAMESPACE";
 
+const NOT_RUN: &str = "not run: ";
+
 /// A mounted tmpfs.
 #[derive(Debug)]
 pub struct SmallDisk {
@@ -21,26 +23,31 @@ impl SmallDisk {
     ///
     /// # Panics
     /// If the scenario does.
-    #[expect(
-        clippy::print_stdout,
-        reason = "who reads the tests' output has to know"
-    )]
     pub fn run(test: &str, mib: u32, scenario: impl FnOnce(&Self)) {
         let is_inside = std::env::var_os(INSIDE).is_some();
         if !is_inside && succeeds(Command::new("unshare").args(["-rm", "true"])) {
             let program = std::env::current_exe().expect("a program has a path");
-            let status = Command::new("unshare")
+            let inside = Command::new("unshare")
                 .arg("-rm")
                 .arg(program)
                 .args(["--exact", test, "--nocapture"])
                 .env(INSIDE, "1")
-                .status();
-            assert!(status.expect("unshare runs").success(), "see above");
+                .output()
+                .expect("unshare runs");
+            let said = String::from_utf8_lossy(&inside.stdout);
+            let log = String::from_utf8_lossy(&inside.stderr);
+            let passed = inside.status.success() && said.contains("1 passed");
+            assert!(passed, "{test}: {said}{log}");
+            log.lines()
+                .filter(|line| line.starts_with(NOT_RUN))
+                .for_each(say);
             return;
         }
         match Self::mount(mib) {
             Some(disk) => scenario(&disk),
-            None => println!("not run: no file system may be mounted here"),
+            None => say(&format!(
+                "{NOT_RUN}{test}: no file system may be mounted here"
+            )),
         }
     }
 
@@ -110,6 +117,12 @@ impl Drop for Ballast {
     fn drop(&mut self) {
         let _already_gone = std::fs::remove_file(&self.0);
     }
+}
+
+/// Past what the test runner keeps to itself.
+fn say(line: &str) {
+    // Who closed stderr does not want to know.
+    let _said = writeln!(std::io::stderr(), "{line}");
 }
 
 fn succeeds(command: &mut Command) -> bool {

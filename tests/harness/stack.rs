@@ -9,7 +9,8 @@ use crate::http;
 use crate::process::{GIVE_UP, Process, run_to_end};
 use crate::proxy::Proxy;
 
-const NOWHERE: &str = "127.0.0.1:9";
+/// An address at which nobody listens.
+pub const NOWHERE: &str = "127.0.0.1:9";
 
 /// Both processes and all that lies between them.
 #[derive(Debug)]

@@ -81,8 +81,8 @@ def check_a_group_whose_members_are_killed_loses_nothing(stack):
     admin = AdminClient({"bootstrap.servers": stack.kafka})
     admin.create_topics([NewTopic(topic, PARTITIONS)])[topic].result()
     members, source = Members(stack, group, topic), Source(stack, topic)
-    source.start()
     try:
+        source.start()
         settled(stack, group)
         for _ in range(ROUNDS):
             for place in chance.sample(range(len(KINDS)), KILLS_A_ROUND):

@@ -88,7 +88,7 @@ pub fn run(
     let broker = Broker::start(program)?;
     let mut control = Control::connect(&broker)?;
     control.round(&broker)?;
-    let begun_with = memory_bytes(&broker);
+    let begun_with = memory_bytes(&broker)?;
     let mut report = Report {
         memory_bytes: (begun_with, begun_with),
         ..Report::default()
@@ -135,7 +135,7 @@ fn check(broker: &Broker, report: &mut Report) -> Result<(), String> {
     if u64::try_from(log.len()).unwrap_or(u64::MAX) > allowed {
         return Err(format!("The broker logged {} bytes", log.len()));
     }
-    let now = memory_bytes(broker);
+    let now = memory_bytes(broker)?;
     report.memory_bytes.1 = report.memory_bytes.1.max(now);
     if now > report.memory_bytes.0 + MEMORY_GROWTH_MAX {
         return Err(format!("The broker takes {} MiB", now >> 20));
@@ -153,10 +153,7 @@ fn at(broker: &Broker, number: u64, door: Door, error: &str) -> String {
     )
 }
 
-fn memory_bytes(broker: &Broker) -> u64 {
-    let path = format!("/proc/{}/status", broker.process().id());
-    let status = std::fs::read_to_string(path).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) << 10
+fn memory_bytes(broker: &Broker) -> Result<u64, String> {
+    let bytes = broker.process().resident_bytes();
+    bytes.ok_or_else(|| "The broker has ended".to_owned())
 }
