@@ -8,18 +8,19 @@ use headwater_tests::offline;
 use headwater_wire::batch::{BatchBuilder, Compressor, Producer};
 
 const EVENTS: usize = 1_000_000;
-const MEMORY_BYTES_MAX: u64 = 16 << 20;
+/// Beside the program itself, whose development build is larger than what is shipped: the
+/// benchmark tells the release's 16 MiB.
+const HEAP_BYTES_MAX: u64 = 8 << 20;
 
 #[test]
 fn a_million_events_cost_little_memory_and_few_bytes() {
     let report =
         offline::run(Path::new(env!("CARGO_BIN_EXE_headwater-node")), EVENTS).expect("a run");
     println!("{report:?}");
-    assert!(
-        report.peak_memory_bytes <= MEMORY_BYTES_MAX,
-        "{} bytes resident",
-        report.peak_memory_bytes
-    );
+    let heap = report
+        .peak_memory_bytes
+        .saturating_sub(report.program_bytes);
+    assert!(heap <= HEAP_BYTES_MAX, "{heap} bytes, {report:?}");
     assert!(
         report.link_bytes * 5 <= report.single_publish_bytes,
         "{} bytes on the link, {} as single publishes",

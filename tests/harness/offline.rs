@@ -28,6 +28,8 @@ pub struct Report {
     pub drain_broker_cpu: Duration,
     /// Peak resident memory of the agent from its start to the end of the drain.
     pub peak_memory_bytes: u64,
+    /// Of that, the pages of the program itself, more in a development build than in a release.
+    pub program_bytes: u64,
     /// Bytes on the link, both ways, TLS included.
     pub link_bytes: u64,
     /// Bytes of the same events as single QoS 1 publishes with their answers, without TLS.
@@ -83,6 +85,7 @@ pub fn run(program: &Path, events: usize) -> Result<Report, String> {
             .unwrap_or_default()
             .saturating_sub(broker_cpu),
         peak_memory_bytes: stack.agent().peak_memory_bytes().unwrap_or(u64::MAX),
+        program_bytes: stack.agent().program_bytes().unwrap_or(0),
         link_bytes: after.0 + after.1 - before.0 - before.1,
         single_publish_bytes: intake.bytes,
     })

@@ -164,6 +164,12 @@ impl Process {
         self.memory_bytes("VmHWM:")
     }
 
+    /// Pages of the program itself and its libraries that are resident now, in bytes.
+    #[must_use]
+    pub fn program_bytes(&self) -> Option<u64> {
+        self.memory_bytes("RssFile:")
+    }
+
     /// Resident memory now, in bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> Option<u64> {
