@@ -135,6 +135,11 @@ fn walk(options: LogOptions, mut each: impl FnMut(StoredRecord)) -> Result<Inspe
         }
         let open = engine.open_records(&state.name);
         lane.read(at, &open, &mut each);
+        // Files are named by the log's own positions.
+        for (from, to) in &mut lane.lost_ranges {
+            *from = engine.held_at(&state.name, *from);
+            *to = engine.held_at(&state.name, *to);
+        }
         inspection.lanes.push(lane);
     }
     let alarms = engine.status().alarms;

@@ -17,6 +17,11 @@ pub(super) fn keep(dir: &Path, found: &Inspection) -> io::Result<PathBuf> {
         }
         fs::copy(dir.join(&file), &target)?;
         fs::File::open(&target)?.sync_all()?;
+        // So that the copy is there whatever becomes of the repair.
+        let above = target.ancestors().skip(1);
+        for folder in above.take_while(|folder| folder.starts_with(dir)) {
+            fs::File::open(folder)?.sync_all()?;
+        }
     }
     Ok(to)
 }

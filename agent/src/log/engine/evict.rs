@@ -75,8 +75,9 @@ impl Engine {
         let Some((first, segment)) = lane.segments.first().zip(ledger.first()) else {
             return Ok(());
         };
-        let before = lane.record.clone();
-        let (from, to) = (first.max(lane.acked), segment.end);
+        let before = (lane.record.clone(), lane.losses.clone());
+        let from = first.max(lane.acked).max(lane.record.evicted);
+        let to = segment.end;
         lane.remember_sent(&mut self.reader, from, to);
         for range in lane.not_declared(from, to) {
             let loss = lane.describe(&mut self.reader, range);
@@ -86,7 +87,7 @@ impl Engine {
         lane.is_dirty = true;
         if let Err(error) = self.store_frame(now) {
             if let Some(lane) = self.lanes.get_mut(name) {
-                lane.record = before;
+                (lane.record, lane.losses) = before;
             }
             return Err(io::Error::other(error));
         }

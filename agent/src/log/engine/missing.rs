@@ -21,7 +21,7 @@ impl Engine {
         if from >= to {
             return Ok(());
         }
-        let before = lane.record.clone();
+        let before = (lane.record.clone(), lane.losses.clone());
         lane.remember_sent(&mut self.reader, from, to);
         lane.remember_sent_small();
         for range in lane.not_declared(from, to) {
@@ -32,13 +32,15 @@ impl Engine {
             });
         }
         let id = producer_id(device, &name.stream, &name.lane, lane.record.generation);
-        let empty = Batcher::new(id, to, target_bytes);
+        let mut empty = Batcher::new(id, to, target_bytes);
+        empty.count_from(lane.record.base);
         let open = std::mem::replace(&mut lane.batcher, empty);
         lane.record.evicted = to;
         lane.is_dirty = true;
         if let Err(error) = self.store_frame(now) {
             if let Some(lane) = self.lanes.get_mut(name) {
-                (lane.record, lane.batcher) = (before, open);
+                (lane.record, lane.losses) = before;
+                lane.batcher = open;
             }
             return Err(ReadError::Io(error));
         }

@@ -160,14 +160,12 @@ impl Engine {
             .max(gone);
         let mut segments = Segments::open(self.store.clone(), name.clone())?;
         let mut floor = record.open_first;
+        let mut damage = None;
         let start = match segments.recover((record.fence_serial, record.fence_at), gone) {
             Ok(last) => last.map_or(in_tail, |last| last.next),
             Err(error) if is_damage(&error) => {
-                alarms.push((
-                    "damaged",
-                    format!("{name}: last segment is damaged: {error}"),
-                ));
                 let first = segments.last_first().unwrap_or(in_tail);
+                damage = Some((first, format!("{name}: last segment is damaged: {error}")));
                 // The journal says how far it went; where it does not, no position may be given
                 // out again all the same.
                 floor = floor.max(match record.sent {
@@ -182,6 +180,12 @@ impl Engine {
         let mut lane = Lane::new(device, name, record, segments, self.options.batch_bytes);
         lane.batcher.skip_to(start);
         lane.recover_losses(losses);
+        // What was declared lost before is not found once more.
+        if let Some((first, text)) = damage
+            && !lane.not_declared(first, Position(first.0 + 1)).is_empty()
+        {
+            alarms.push(("damaged", text));
+        }
         for batch in sealed.into_iter().filter(|batch| batch.next > start) {
             self.skip(&mut lane, batch.first, alarms)?;
             lane.batcher.skip_to(batch.next);

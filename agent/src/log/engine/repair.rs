@@ -129,6 +129,14 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// A position as the broker counts, in the log.
+    pub(in crate::log) fn held_at(&self, name: &LaneName, known: Position) -> Position {
+        let lane = self.lanes.get(name);
+        lane.map_or(known, |lane| lane.held_at(known))
+    }
+}
+
 impl Lane {
     fn begin_generation(&mut self, device: &str, generation: u32, why: (RepairReason, i64)) {
         let base = self.acked;

@@ -63,7 +63,8 @@ pub(super) fn copy(path: &Path, cursor: &Cursor) -> io::Result<Option<Found>> {
     if !cursor.has_prints() {
         return Ok(None);
     }
-    for beside in rotated(path)? {
+    // The newest that fits: older ones may begin alike, and were read.
+    for beside in rotated(path)?.into_iter().rev() {
         if beside.metadata.ino() != cursor.inode.ino {
             let found = beside.open()?;
             if cursor.fits(&found.file)? {

@@ -294,7 +294,7 @@ fn take(
     *cursor = next;
     current.seen = seen;
     current.cutter = cutter;
-    current.idle_at = None;
+    (current.idle_at, current.renamed_since) = (None, None);
     Ok(Look::Took)
 }
 

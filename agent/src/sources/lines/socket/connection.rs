@@ -62,7 +62,7 @@ struct Connection<S> {
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
     async fn serve(&mut self) -> io::Result<()> {
         let mut is_last = false;
-        let mut line_since = Instant::now();
+        let mut long_since = None;
         loop {
             let made = self
                 .open
@@ -71,21 +71,29 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 .make(&mut self.cutter, &self.buffer, is_last);
             if !made.is_empty() {
                 self.drop_front(made.used);
-                line_since = Instant::now();
+                long_since = None;
                 if !self.commit(made).await {
                     return Ok(());
                 }
-            } else if is_last || self.turn(line_since, &mut is_last).await?.is_end() {
+            } else if is_last || self.turn(&mut long_since, &mut is_last).await?.is_end() {
                 return Ok(());
             }
         }
     }
 
-    /// Waits for one thing to happen.
-    async fn turn(&mut self, line_since: Instant, is_last: &mut bool) -> io::Result<Turn> {
+    /// Waits for one thing to happen. `long_since` is when the line was first seen to be long.
+    async fn turn(
+        &mut self,
+        long_since: &mut Option<Instant>,
+        is_last: &mut bool,
+    ) -> io::Result<Turn> {
         let mut stopping = self.open.0.maker.intake.stopping();
         let budget = self.open.0.budget.clone();
         let is_long = self.buffer.len() > READ_BYTES;
+        let line_since = match is_long {
+            true => *long_since.get_or_insert_with(Instant::now),
+            false => Instant::now(),
+        };
         let is_reading = !budget.is_spent() || is_long;
         if is_reading {
             self.buffer.reserve(READ_BYTES);
