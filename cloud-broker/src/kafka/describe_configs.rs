@@ -1,5 +1,7 @@
 //! DescribeConfigs: what counts for a topic, and for this broker.
 
+use std::collections::BTreeSet;
+
 use headwater_kafka::ErrorCode;
 use headwater_kafka::config::Config;
 use headwater_kafka::describe_configs::{
@@ -11,7 +13,11 @@ use super::{broker_config, topic_config};
 
 pub(super) fn handle(session: &Session, request: Request) -> Response {
     let synonyms = request.include_synonyms;
-    let resources = request.resources.into_iter().map(|resource| {
+    // Each once, however often it is named: the answer is bounded by what there is.
+    let mut seen = BTreeSet::new();
+    let mut wanted = request.resources;
+    wanted.retain(|resource| seen.insert((resource.kind, resource.name.clone())));
+    let resources = wanted.into_iter().map(|resource| {
         let (error, message, configs) = match all(session, &resource) {
             Ok(configs) => (ErrorCode::NONE, None, chosen(configs, &resource, synonyms)),
             Err((error, message)) => (error, Some(message), Vec::new()),

@@ -60,6 +60,8 @@ pub(super) struct Connection {
     /// When the client was last heard of; before that, when it came.
     pub(super) heard: Cell<Instant>,
     pub(super) state: RefCell<State>,
+    /// Waits for its turn, so it cannot be heard of.
+    pub(super) queued: Cell<bool>,
     /// Tells the catch-up task that there may be room again.
     pub(super) room: Notify,
     /// Counts as one connection until it is gone.
@@ -132,6 +134,7 @@ impl Connection {
             index: Cell::new(u32::MAX),
             dirty: Cell::new(false),
             bulk: Cell::new(false),
+            queued: Cell::new(false),
             heard: Cell::new(Instant::now()),
             state: RefCell::new(State::new(limits)),
             room: Notify::new(),
@@ -267,6 +270,7 @@ async fn step(core: &Rc<Core>, connection: &Rc<Connection>, socket: &mut OwnedRe
     let (stalled, blocked) = {
         let mut state = connection.state.borrow_mut();
         state.stalled = state.is_over_limits() || core.is_stalled();
+        connection.queued.set(false);
         (state.stalled, state.blocked)
     };
     let read = tokio::select! {

@@ -256,7 +256,7 @@ impl Core {
                     continue;
                 }
                 // One that the broker does not read cannot be heard of.
-                if state.stalled {
+                if state.stalled || connection.queued.get() {
                     state.arrival = state.arrival.as_ref().map(|_| Pace::new(ARRIVAL));
                     continue;
                 }

@@ -100,9 +100,7 @@ impl Core {
         if informs {
             ack.properties = properties.view();
         }
-        let written = state
-            .out
-            .append(|out| ack.encode(Kind::PubAck, Version::V5, out));
+        let written = state.reply(|out| ack.encode(Kind::PubAck, Version::V5, out));
         debug_assert!(written.is_ok(), "the broker's own properties are short");
         if let Some(session) = &mut state.session {
             session.unanswered.end(1);

@@ -50,9 +50,9 @@ pub(super) async fn read<'a>(
     loop {
         socket.readable().await?;
         // Whoever waits for a turn has not gone silent.
-        connection.state.borrow_mut().stalled = true;
+        connection.queued.set(true);
         let turn = core.turn.acquire().await.ok();
-        connection.state.borrow_mut().stalled = false;
+        connection.queued.set(false);
         if core.is_stalled() {
             return Ok(None);
         }
@@ -71,10 +71,13 @@ pub(super) async fn end(
     count: usize,
     turn: Option<SemaphorePermit<'_>>,
 ) {
-    let begun = connection.state.borrow().tail.len();
-    connection
-        .bulk
-        .set(count >= BULK_BYTES_MIN || begun >= BULK_BYTES_MIN);
+    // A link may bring much in small reads: what is begun, and what waits for a commit, count too.
+    let (begun, waiting) = {
+        let state = connection.state.borrow();
+        (state.tail.len(), state.uncommitted)
+    };
+    let much = count.max(begun).max(waiting) >= BULK_BYTES_MIN;
+    connection.bulk.set(much);
     if turn.is_none() && count < BULK_BYTES_MIN {
         return;
     }

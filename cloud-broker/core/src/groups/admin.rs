@@ -1,5 +1,7 @@
 //! Groups as administrators see them: listed, described, deleted.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use headwater_wire::time::Millis;
 
@@ -146,9 +148,13 @@ impl Group {
             .iter()
             .zip(&results)
             .filter(|(_, result)| result.is_ok());
-        let free: Vec<_> = free
-            .map(|((stream, partition, _), _)| (*stream, *partition))
-            .collect();
+        let free = free.map(|((stream, partition, _), _)| (*stream, *partition));
+        // Only what is there has to be forgotten, and once.
+        let is_there = |key: &(StreamId, u32)| {
+            self.offsets.contains_key(key) || self.writing.contains_key(key)
+        };
+        let free: BTreeSet<_> = free.filter(is_there).collect();
+        let free: Vec<_> = free.into_iter().collect();
         if free.is_empty() {
             out.answer(token, Answer::DeleteOffsets(Ok(results)));
         } else {

@@ -10,6 +10,8 @@ use super::{Groups, Limits, NAME_BYTES_MAX, SESSION_MS_MAX, check_name};
 
 /// Bytes of a client's own name that go into the ids of its members.
 const ID_BYTES_OF_CLIENT: usize = 200;
+/// Assignors that one member may offer: each member votes on each.
+const PROTOCOLS_MAX: usize = 32;
 
 impl Groups {
     pub(super) fn join(&mut self, now: Millis, token: u64, join: Join) {
@@ -52,6 +54,9 @@ fn check_join(join: &Join, limits: &Limits) -> Result<(), GroupError> {
         return Err(GroupError::InvalidSession);
     }
     let legal = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len());
+    if join.protocols.len() > PROTOCOLS_MAX {
+        return Err(GroupError::InconsistentProtocol);
+    }
     if join.protocol_type.is_empty() || !join.protocols.iter().all(|(name, _)| legal(name)) {
         return Err(GroupError::InconsistentProtocol);
     }
@@ -67,10 +72,18 @@ impl Group {
                 self.members.contains_key(&join.member) || self.pending.contains_key(&join.member)
             }
         };
-        let bytes = 2 * NAME_BYTES_MAX + protocol_bytes(&join.protocols);
+        let bytes = |protocols: &_| 2 * NAME_BYTES_MAX + protocol_bytes(protocols);
+        // Who comes again is there already.
+        let id = match &join.instance {
+            Some(instance) => self.instances.get(instance),
+            None => Some(&join.member),
+        };
+        let before = id.and_then(|id| self.members.get(id));
+        let before = before.map_or(0, |member| bytes(&member.protocols));
+        let more = bytes(&join.protocols).saturating_sub(before);
         let crowded = self.members.len() + self.pending.len() >= limits.members;
-        let large =
-            self.member_bytes + bytes > limits.group_bytes || all_bytes + bytes > limits.bytes;
+        let large = more > 0
+            && (self.member_bytes + more > limits.group_bytes || all_bytes + more > limits.bytes);
         match (crowded && !known) || large {
             true => Err(GroupError::Full),
             false => Ok(()),

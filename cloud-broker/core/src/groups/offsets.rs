@@ -39,7 +39,15 @@ impl Groups {
             .iter()
             .map(|(_, _, position)| position.metadata.len());
         let bytes: usize = metadata.map(|bytes| OFFSET_BYTES + bytes).sum();
-        if self.out.bytes + bytes > self.limits.bytes || bytes > COMMIT_BYTES_MAX {
+        // What takes the place of its like needs no room.
+        let before: usize = self.groups.get(name).map_or(0, |group| {
+            let keys = commit.offsets.iter().map(|(stream, at, _)| (*stream, *at));
+            let known = keys.filter_map(|key| group.offsets.get(&key));
+            known.map(offset_bytes).sum()
+        });
+        let more = bytes.saturating_sub(before);
+        let has_room = more == 0 || self.out.bytes + more <= self.limits.bytes;
+        if bytes > COMMIT_BYTES_MAX || !has_room {
             return Err(GroupError::CommitTooLarge);
         }
         if !self.groups.contains_key(name) {
@@ -123,6 +131,8 @@ impl Group {
                 position,
                 commit_ms: now.0,
             };
+            // Under way it is held as well.
+            out.bytes += offset_bytes(&stored);
             records.push(Record::of_offset(&self.name, key, &stored));
             *self.writing.entry(key).or_default() += 1;
             kept.push((key, stored));
@@ -149,6 +159,7 @@ impl Group {
         out: &mut Out,
     ) {
         for (key, stored) in offsets {
+            out.bytes = out.bytes.saturating_sub(offset_bytes(&stored));
             if let Some(count) = self.writing.get_mut(&key) {
                 *count -= 1;
                 if *count == 0 {
@@ -186,6 +197,8 @@ impl Group {
             .map(|key| Record::no_offset(&self.name, *key))
             .collect();
         if group {
+            // What is written after this is another group.
+            self.recorded = false;
             records.push(Record::no_group(&self.name));
         }
         let then = Then::Forget {
@@ -211,9 +224,8 @@ impl Group {
                     out.bytes = out.bytes.saturating_sub(offset_bytes(&stored));
                 }
             }
-            // Who came in the meantime has not been written down yet.
-            self.recorded &= !group;
         }
+        self.recorded |= group && !durable;
         let result = match durable {
             true => Ok(()),
             false => Err(GroupError::NotAvailable),

@@ -10,6 +10,9 @@ use super::member::Member;
 use super::out::{Out, Then};
 use super::request::{Answer, GroupError};
 
+/// The shortest wait for members that a client can ask for.
+const REBALANCE_MS_MIN: i64 = 1000;
+
 impl Group {
     /// There is to be a new generation: every member joins again. Ends at once if all have.
     pub(super) fn prepare(&mut self, now: Millis, out: &mut Out) {
@@ -184,6 +187,7 @@ impl Group {
             .members
             .values()
             .map(|member| member.rebalance_ms.max(0));
-        i64::from(all.max().unwrap_or(0))
+        // Never 0: a rebalance that nobody joins would be over, and begin again, at the same time.
+        i64::from(all.max().unwrap_or(0)).max(REBALANCE_MS_MIN)
     }
 }

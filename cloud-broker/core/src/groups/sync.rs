@@ -82,7 +82,10 @@ impl Group {
         out: &mut Out,
     ) -> Result<(), GroupError> {
         let new: usize = parts.iter().map(|(_, part)| part.len()).sum();
-        if self.member_bytes + new > group_bytes || out.bytes + new > all_bytes {
+        // They take the place of what the last generation was given.
+        let old = self.members.values().map(|member| member.assignment.len());
+        let more = new.saturating_sub(old.sum());
+        if more > 0 && (self.member_bytes + more > group_bytes || out.bytes + more > all_bytes) {
             return Err(GroupError::AssignmentTooLarge);
         }
         let known = |(id, _): &(String, Bytes)| self.members.contains_key(id);

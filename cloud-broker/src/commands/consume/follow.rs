@@ -68,6 +68,8 @@ pub(super) async fn print(
 #[derive(Debug, Default)]
 struct Events {
     line: Vec<u8>,
+    /// The event that is coming says why no more will.
+    is_end: bool,
     /// Of the event that is coming.
     coming: Option<String>,
     id: Option<String>,
@@ -77,7 +79,7 @@ impl Events {
     /// Another connection: what was half said is said again.
     fn begin(&mut self) {
         self.line.clear();
-        self.coming = None;
+        (self.coming, self.is_end) = (None, false);
     }
 
     fn take(
@@ -111,10 +113,16 @@ impl Events {
             }
         } else if let Some(id) = line.strip_prefix(b"id: ") {
             self.coming = Some(String::from_utf8_lossy(id).into_owned());
+        } else if line == b"event: end" {
+            self.is_end = true;
         } else if let Some(data) = line.strip_prefix(b"data: ") {
-            let record = serde_json::from_slice(data).map_err(|error| {
+            let record: Value = serde_json::from_slice(data).map_err(|error| {
                 Failure::failed(format_args!("The broker's record cannot be read: {error}"))
             })?;
+            if self.is_end {
+                let why = record["error"]["message"].as_str();
+                return Err(Failure::failed(why.unwrap_or("The stream has ended")).into());
+            }
             each(&record)?;
         }
         Ok(())
@@ -143,5 +151,14 @@ mod tests {
             assert_eq!(offsets, [Some(1)]);
             assert_eq!(events.id.as_deref(), Some("0:2"));
         }
+    }
+
+    #[test]
+    fn the_end_is_no_record() {
+        let text = b"event: end\ndata: {\"error\":{\"message\":\"It is gone\"}}\n\n";
+        let each = |record: &Value| panic!("{record}");
+        let taken = Events::default().take(&Bytes::from_static(text), each);
+        let said = format!("{:?}", taken.expect_err("an end"));
+        assert!(said.contains("It is gone"), "{said}");
     }
 }

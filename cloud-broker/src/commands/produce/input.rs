@@ -1,6 +1,7 @@
 //! From lines to batches of records.
 
 use std::io::{self, BufRead};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +13,11 @@ use super::super::Failure;
 /// A batch is sent before it holds more.
 const BATCH_RECORDS_MAX: u64 = 2000;
 const BATCH_BYTES_MAX: usize = 256 << 10;
-/// Lines that are read ahead.
+/// Lines that are read ahead, and what they may take beside the one that is read.
 const LINES_AHEAD: usize = 4096;
-/// The longest line: as much as the broker takes in one request.
-const LINE_BYTES_MAX: usize = 16 << 20;
+const AHEAD_BYTES_MAX: usize = 4 << 20;
+/// The longest line: a record of the longest that the broker takes, in the worst encoding.
+const LINE_BYTES_MAX: usize = 8 << 20;
 
 /// What makes a record of a line.
 #[derive(Debug)]
@@ -40,9 +42,33 @@ pub(super) struct Batch {
 pub(super) struct Lines {
     reader: Reader,
     lines: Receiver<io::Result<Vec<u8>>>,
+    ahead: Arc<Ahead>,
     number: u64,
     /// What was read and did not fit into the last batch, or was wrong.
     next: Option<Result<Vec<u8>, Failure>>,
+}
+
+/// Bytes of lines that are read and not taken.
+#[derive(Debug, Default)]
+struct Ahead {
+    bytes: Mutex<usize>,
+    fewer: Condvar,
+}
+
+impl Ahead {
+    /// Waits until there is room for another line.
+    fn add(&self, line: usize) {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let many = |bytes: &mut usize| *bytes > AHEAD_BYTES_MAX;
+        let waited = self.fewer.wait_while(bytes, many);
+        *waited.unwrap_or_else(PoisonError::into_inner) += line;
+    }
+
+    fn take(&self, line: usize) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        *bytes = bytes.saturating_sub(line);
+        self.fewer.notify_one();
+    }
 }
 
 impl Batch {
@@ -61,10 +87,13 @@ impl Lines {
     /// Begins to read.
     pub(super) fn of_stdin(reader: Reader) -> Self {
         let (sender, lines) = mpsc::channel(LINES_AHEAD);
-        std::thread::spawn(move || read_all(&mut io::stdin().lock(), &sender));
+        let ahead = Arc::<Ahead>::default();
+        let read = Arc::clone(&ahead);
+        std::thread::spawn(move || read_all(&mut io::stdin().lock(), &sender, &read));
         Self {
             reader,
             lines,
+            ahead,
             number: 0,
             next: None,
         }
@@ -112,6 +141,7 @@ impl Lines {
         self.number += 1;
         let number = self.number;
         let line = line.map_err(|error| Failure::failed(error).at("Standard input"))?;
+        self.ahead.take(line.len());
         let record = self.reader.record(&line);
         let record =
             record.map_err(|wrong| Failure::failed(format_args!("Line {number}: {wrong}")));
@@ -119,11 +149,12 @@ impl Lines {
     }
 }
 
-fn read_all(input: &mut impl BufRead, lines: &Sender<io::Result<Vec<u8>>>) {
+fn read_all(input: &mut impl BufRead, lines: &Sender<io::Result<Vec<u8>>>, ahead: &Ahead) {
     loop {
         let line = read_line(input);
         let Some(line) = line.transpose() else { return };
         let failed = line.is_err();
+        ahead.add(line.as_ref().map_or(0, Vec::len));
         if lines.blocking_send(line).is_err() || failed {
             return;
         }
@@ -262,6 +293,7 @@ mod tests {
         let mut lines = Lines {
             reader: reader(None, false),
             lines,
+            ahead: Arc::default(),
             number: 0,
             next: None,
         };

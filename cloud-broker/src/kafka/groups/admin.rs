@@ -38,8 +38,11 @@ pub(in super::super) async fn list(
 
 pub(in super::super) async fn describe(
     session: &Session,
-    request: describe_groups::Request,
+    mut request: describe_groups::Request,
 ) -> describe_groups::Response {
+    // Each once, however often it is named: the answer is bounded by what there is.
+    request.groups.sort_unstable();
+    request.groups.dedup();
     let mut groups = Vec::with_capacity(request.groups.len());
     for name in request.groups {
         let asked = Request::Describe {
@@ -84,8 +87,10 @@ fn group(described: Described) -> describe_groups::Group {
 
 pub(in super::super) async fn delete(
     session: &Session,
-    request: delete_groups::Request,
+    mut request: delete_groups::Request,
 ) -> delete_groups::Response {
+    request.groups.sort_unstable();
+    request.groups.dedup();
     let asked = Request::Delete {
         groups: request.groups.clone(),
     };

@@ -1,6 +1,6 @@
 //! OffsetCommit, OffsetFetch, OffsetDelete: topics by name here, streams by id behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_broker_core::groups::{Answer, Caller, Commit, Position, Request};
 use headwater_broker_core::{Catalog, StreamId};
@@ -73,8 +73,13 @@ fn fill_in(
 
 pub(in super::super) async fn fetch(
     session: &Session,
-    request: offset_fetch::Request,
+    mut request: offset_fetch::Request,
 ) -> offset_fetch::Response {
+    // Each once, however often it is named: the answer is bounded by what there is.
+    let mut seen = BTreeSet::new();
+    request
+        .groups
+        .retain(|group| seen.insert(group.name.clone()));
     let mut groups = Vec::with_capacity(request.groups.len());
     for group in request.groups {
         groups.push(fetch_one(session, group).await);
@@ -83,16 +88,17 @@ pub(in super::super) async fn fetch(
 }
 
 async fn fetch_one(session: &Session, group: offset_fetch::Group) -> offset_fetch::GroupResponse {
-    let ask_all = Request::Fetch {
+    let catalog = session.backend().catalog();
+    let topics = group.topics.map(merged);
+    let asked = Request::Fetch {
         group: group.name.clone(),
-        wanted: None,
+        wanted: topics.as_ref().map(|topics| places(&catalog, topics)),
     };
-    let (known, error) = match ask(session, ask_all).await {
+    let (known, error) = match ask(session, asked).await {
         Some(Answer::Fetch(found)) => (found.into_iter().collect(), ErrorCode::NONE),
         _ => (Known::new(), ErrorCode::NOT_COORDINATOR),
     };
-    let catalog = session.backend().catalog();
-    let topics = match group.topics {
+    let topics = match topics {
         None => all(&catalog, known),
         Some(topics) => {
             let asked = topics.into_iter();
@@ -106,6 +112,25 @@ async fn fetch_one(session: &Session, group: offset_fetch::Group) -> offset_fetc
         error,
         topics,
     }
+}
+
+/// Every topic and partition once.
+fn merged(topics: Vec<(String, Vec<i32>)>) -> Vec<(String, Vec<i32>)> {
+    let mut merged: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+    for (name, indexes) in topics {
+        merged.entry(name).or_default().extend(indexes);
+    }
+    let partitions = |(name, indexes): (String, BTreeSet<i32>)| (name, Vec::from_iter(indexes));
+    merged.into_iter().map(partitions).collect()
+}
+
+/// Those of them that there are.
+fn places(catalog: &Catalog, topics: &[(String, Vec<i32>)]) -> Vec<(StreamId, u32)> {
+    let of_topic = |(name, indexes): &(String, Vec<i32>)| {
+        let found = indexes.iter().map(|index| place(catalog, name, *index));
+        found.flatten().collect::<Vec<_>>()
+    };
+    topics.iter().flat_map(of_topic).collect()
 }
 
 fn all(catalog: &Catalog, known: Known) -> Vec<(String, Vec<offset_fetch::Partition>)> {

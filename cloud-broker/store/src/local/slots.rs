@@ -177,7 +177,8 @@ impl LocalSlots {
         if header.tombstone {
             tail.end = Some(*header);
             give_back(&*file.file, file.position);
-        } else if file.position > file.bytes / 2 {
+        } else {
+            // Long before this one is full: nobody may have to wait for a file to be filled.
             self.preparer.want();
         }
         tail.file = Some(file);

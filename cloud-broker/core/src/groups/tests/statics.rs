@@ -166,3 +166,20 @@ fn one_that_is_away_is_kept_until_its_session_is_over() {
     assert_eq!(desk.leave("wrong", Some("a")), Err(GroupError::Fenced));
     assert_eq!(desk.leave(&a.member, Some("a")), Ok(()));
 }
+
+#[test]
+fn members_that_are_away_and_asked_for_no_time_end_with_their_sessions() {
+    let mut desk = Desk::new();
+    let hurried = Join {
+        rebalance_ms: -1,
+        ..of("a", "1")
+    };
+    let tokens = [desk.join(hurried), desk.join(old_join("b"))];
+    desk.wait(FIRST_WAIT_MS_MAX);
+    let [a, b] = tokens.map(|token| desk.joined(token).unwrap().unwrap());
+    desk.sync(&a, &[]);
+    desk.sync(&b, &[]);
+    assert_eq!(desk.leave(&b.member, None), Ok(()));
+    desk.wait(i64::from(SESSION_MS) + 2000);
+    assert_eq!(desk.state(), GroupState::Empty, "a's session is over");
+}

@@ -66,7 +66,8 @@ impl<'de> Raw<'de> {
         let Some(value) = self.value else {
             return Err(wrong("value", "is missing (null is a tombstone)"));
         };
-        let timestamp = self.timestamp.flatten();
+        // -1 is Kafka's word for none.
+        let timestamp = self.timestamp.flatten().filter(|ms| *ms != -1);
         if timestamp.is_some_and(|ms| !(0..=TIMESTAMP_MAX).contains(&ms)) {
             return Err(wrong("timestamp", "must be 0 to 2^53, in ms since 1970"));
         }
