@@ -99,8 +99,8 @@ def check_a_group_whose_members_are_killed_loses_nothing(stack):
         members.end()
     notes = list(members.notes())
     assert len(notes) == len(KINDS) + ROUNDS * KILLS_A_ROUND
-    check_nothing_is_lost(stack, topic, notes)
-    check_nothing_comes_again_below_a_commit(notes)
+    assert_nothing_is_lost(stack, topic, notes)
+    assert_nothing_comes_again_below_a_commit(notes)
 
 
 check_a_group_whose_members_are_killed_loses_nothing.give_up_s = 240
@@ -112,7 +112,7 @@ def settled(stack, group):
                "a rebalance to end")
 
 
-def check_nothing_is_lost(stack, topic, notes):
+def assert_nothing_is_lost(stack, topic, notes):
     received = [set() for _ in range(PARTITIONS)]
     for _, kind, numbers in itertools.chain(*notes):
         if kind == "R":
@@ -122,7 +122,7 @@ def check_nothing_is_lost(stack, topic, notes):
     assert [max(some) + 1 for some in received] == ends
 
 
-def check_nothing_comes_again_below_a_commit(notes):
+def assert_nothing_comes_again_below_a_commit(notes):
     commits = sorted((at, int(numbers[0]), int(numbers[1])) for at, kind, numbers in itertools.chain(*notes) if kind == "C")
     for life in notes:
         floor = {}
