@@ -124,12 +124,17 @@ impl Pool {
         }
     }
 
-    /// Takes `more` for what then has `bytes` altogether.
-    fn take(&self, bytes: usize, more: usize) -> bool {
-        let max = match bytes <= SMALL_BYTES_MAX {
+    /// The most that there is for what has `bytes` altogether.
+    fn most(&self, bytes: usize) -> usize {
+        match bytes <= SMALL_BYTES_MAX {
             true => self.max,
             false => self.large_max,
-        };
+        }
+    }
+
+    /// Takes `more` for what then has `bytes` altogether.
+    fn take(&self, bytes: usize, more: usize) -> bool {
+        let max = self.most(bytes);
         let taken = |now: usize| now.checked_add(more).filter(|sum| *sum <= max);
         self.taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
@@ -166,6 +171,16 @@ impl Reserved {
             pool.taken.fetch_sub(less, Ordering::Relaxed);
             self.bytes -= less;
         }
+    }
+
+    /// Whether it could hold `bytes` if nobody else held anything.
+    pub fn could_hold(&self, bytes: usize) -> bool {
+        bytes <= self.limits.pool(self.purpose).most(bytes)
+    }
+
+    /// Where refusals are counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.limits.metrics
     }
 
     /// Bytes that it holds.
@@ -219,6 +234,7 @@ mod tests {
         assert_eq!(first.bytes(), 6 * SMALL);
         assert!(!second.grow_to(4 * SMALL + 1) && second.grow_to(4 * SMALL));
         assert!(!first.grow_to(usize::MAX));
+        assert!(first.could_hold(10 * SMALL) && !first.could_hold(10 * SMALL + 1));
         first.shrink_to(9 * SMALL);
         first.shrink_to(2 * SMALL);
         assert_eq!(first.bytes(), 2 * SMALL);

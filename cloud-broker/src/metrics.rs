@@ -21,6 +21,8 @@ pub struct Metrics {
     pub lost_events: PerReason,
     /// Publishes to a topic that belongs to no stream.
     pub unrouted: Counter,
+    /// Records that are larger than all memory for answers, and so were not delivered over MQTT.
+    pub oversized_deliveries: Counter,
     /// Kafka requests of an API or version that is not spoken here.
     pub kafka_refused: RefusedApis,
     /// Time that each sync of the journal took.
@@ -214,6 +216,12 @@ impl Metrics {
             "Publishes to a topic that belongs to no stream.",
         );
         text.plain("", self.unrouted.value());
+        text.head(
+            "headwater_oversized_deliveries_total",
+            "counter",
+            "Records that no MQTT subscriber gets, since limits.request_memory has no room for them.",
+        );
+        text.plain("", self.oversized_deliveries.value());
         text.head(
             "headwater_kafka_refused_total",
             "counter",

@@ -97,8 +97,6 @@ codes! {
     FETCH_SESSION_ID_NOT_FOUND = 70,
     /// The fetch session's epoch is not the next one.
     INVALID_FETCH_SESSION_EPOCH = 71,
-    /// The topic cannot be deleted.
-    TOPIC_DELETION_DISABLED = 73,
     /// The client's leader epoch is older than ours.
     FENCED_LEADER_EPOCH = 74,
     /// The client's leader epoch is newer than ours.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use headwater_broker_core::groups::{Action, Answer, Groups, Request, Write};
 use headwater_wire::time::Millis;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::random;
 use super::shared::{Job, Shared};
@@ -19,6 +19,8 @@ use super::shared::{Job, Shared};
 #[derive(Debug)]
 pub struct Coordinator {
     sender: Sender<Message>,
+    /// Requests that may still wait in line; whoever finds none waits before it.
+    places: Arc<Semaphore>,
     tokens: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -33,8 +35,9 @@ pub(super) struct Desk {
 enum Message {
     Ask {
         token: u64,
-        request: Request,
+        request: Box<Request>,
         reply: oneshot::Sender<Answer>,
+        _place: OwnedSemaphorePermit,
     },
     /// Whoever asked this group does not wait any more.
     Gone {
@@ -62,6 +65,7 @@ impl Coordinator {
         let (sender, receiver) = channel();
         let coordinator = Self {
             sender,
+            places: Arc::new(Semaphore::new(PLACES)),
             tokens: AtomicU64::new(1),
             thread: Mutex::default(),
         };
@@ -78,10 +82,12 @@ impl Coordinator {
             token,
         };
         let (reply, answer) = oneshot::channel();
+        let places = Arc::clone(&self.places);
         let ask = Message::Ask {
             token,
-            request,
+            request: Box::new(request),
             reply,
+            _place: places.acquire_owned().await.ok()?,
         };
         self.sender.send(ask).ok()?;
         let answer = answer.await.ok();
@@ -125,6 +131,7 @@ impl Coordinator {
 
     /// Whoever still waits is told that the broker stops.
     pub(super) fn stop(&self) {
+        self.places.close();
         self.send(Message::Stop);
         let thread = self
             .thread
@@ -232,9 +239,10 @@ impl Worker {
                 token,
                 request,
                 reply,
+                _place,
             } => {
                 self.replies.insert(token, reply);
-                self.groups.handle(now, token, request);
+                self.groups.handle(now, token, *request);
             }
             Message::Gone { group, token } => {
                 if self.replies.remove(&token).is_some() {
@@ -296,5 +304,7 @@ impl Worker {
     }
 }
 
+/// Requests that wait for the coordinator at most; a connection has one at a time.
+const PLACES: usize = 1024;
 /// The longest wait without a look at the time.
 const IDLE_MAX: Duration = Duration::from_secs(3600);

@@ -220,7 +220,7 @@ impl Worker {
     fn commit(&mut self, draft: &Draft, written: Written) {
         let changes = self.journal.commit();
         if changes.catalog {
-            self.publish_catalog();
+            self.publish_catalog(&changes.deleted);
         }
         let table = self.shared.table.load();
         let mut batches = Vec::with_capacity(draft.entries.len());

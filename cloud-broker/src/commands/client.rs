@@ -3,6 +3,9 @@
 mod link;
 mod target;
 
+use std::io::Write;
+use std::time::Duration;
+
 use axum::body::{Body, BodyDataStream, Bytes};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
@@ -17,6 +20,11 @@ pub(super) use target::Address;
 /// The most that is taken of an answer that is held whole; pages are far below.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// How often a broker that has no time is asked again.
+const TRIES_MAX: u32 = 30;
+/// After how long, if it does not say.
+const RETRY_AFTER_S: u64 = 1;
+
 /// Asks one broker, over one connection as long as it lasts.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -29,8 +37,19 @@ pub(super) struct Client {
 pub(super) struct Answer {
     status: StatusCode,
     /// When to try again, s.
-    pub(super) retry_after: Option<u64>,
+    retry_after: Option<u64>,
     body: Value,
+}
+
+/// Why there is nothing to follow.
+#[derive(Debug)]
+pub(super) enum NotFollowed {
+    /// Nobody answered.
+    Lost(Failure),
+    /// The broker has no time, or cannot now.
+    Busy,
+    /// The broker will say the same again.
+    Refused(Failure),
 }
 
 impl Client {
@@ -42,9 +61,36 @@ impl Client {
         })
     }
 
-    /// The JSON of `GET path`.
+    /// The JSON of `GET path`, as soon as the broker has time for it.
     pub(super) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
-        self.request("GET", path, None).await?.success()
+        let may_come_later = Answer::is_transient;
+        self.patiently("GET", path, None, may_come_later).await
+    }
+
+    /// The JSON of an answer that is good news. A broker that said what `again` takes is asked
+    /// again, as often as somebody who types would.
+    pub(super) async fn patiently(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, Bytes)>,
+        again: impl Fn(&Answer) -> bool,
+    ) -> Result<Value, Failure> {
+        let mut tries = 0;
+        loop {
+            let answer = self.request(method, path, body.clone()).await?;
+            tries += 1;
+            if !again(&answer) || tries == TRIES_MAX {
+                return answer.success();
+            }
+            let seconds = answer.retry_after.unwrap_or(RETRY_AFTER_S);
+            // If stderr is closed, nobody is kept waiting in the dark.
+            drop(writeln!(
+                std::io::stderr(),
+                "The broker is busy, trying again"
+            ));
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
     }
 
     /// Sends one request, with a body of a content type, and waits for all of the answer.
@@ -55,6 +101,10 @@ impl Client {
         body: Option<(&str, Bytes)>,
     ) -> Result<Answer, Failure> {
         let response = self.send(method, path, body, &[]).await?;
+        self.whole(response).await
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
@@ -72,26 +122,25 @@ impl Client {
     }
 
     /// The body of `GET path` as it comes, after the head has said that all is well.
+    ///
+    /// # Errors
+    /// [`NotFollowed`].
     pub(super) async fn follow(
         &mut self,
         path: &str,
         headers: &[(&str, &str)],
-    ) -> Result<BodyDataStream, Failure> {
-        let response = self.send("GET", path, None, headers).await?;
-        let status = response.status();
-        let body = Body::new(response.into_body());
-        if status.is_success() {
-            return Ok(body.into_data_stream());
+    ) -> Result<BodyDataStream, NotFollowed> {
+        let sent = self.send("GET", path, None, headers).await;
+        let response = sent.map_err(NotFollowed::Lost)?;
+        if response.status().is_success() {
+            return Ok(Body::new(response.into_body()).into_data_stream());
         }
-        let body = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await;
-        let body = body.map_err(|error| self.target.lost(error))?;
-        let body = serde_json::from_slice(&body).map_err(|_| self.target.stranger())?;
-        let refused = Answer {
-            status,
-            retry_after: None,
-            body,
-        };
-        Err(refused.failure())
+        let refused = self.whole(response).await;
+        let refused = refused.map_err(NotFollowed::Lost)?;
+        Err(match refused.is_transient() {
+            true => NotFollowed::Busy,
+            false => NotFollowed::Refused(refused.failure()),
+        })
     }
 
     async fn send(
@@ -141,6 +190,11 @@ impl Answer {
     /// Whether other requests were in the way, and this one changed nothing.
     pub(super) fn is_busy(&self) -> bool {
         self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// Whether it may be otherwise later: others are in the way, or the broker cannot now.
+    fn is_transient(&self) -> bool {
+        self.is_busy() || self.status.is_server_error()
     }
 
     fn failure(&self) -> Failure {

@@ -2,21 +2,14 @@
 
 mod input;
 
-use std::io::Write;
-use std::time::Duration;
-
 use axum::body::Bytes;
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::client::{self, Client, escape};
+use super::client::{self, Answer, Client, escape};
 use super::output::{self, Output};
 use super::{Failure, block_on};
 use input::{Batch, Lines, Reader};
-
-/// How often a busy broker is asked again.
-const TRIES_MAX: u32 = 30;
-const RETRY_AFTER_S: u64 = 1;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -85,20 +78,7 @@ async fn send_all(
 }
 
 async fn send(client: &mut Client, path: &str, json: Bytes) -> Result<(), Failure> {
-    let mut tries = 0;
-    loop {
-        let body = Some(("application/x-ndjson", json.clone()));
-        let answer = client.request("POST", path, body).await?;
-        tries += 1;
-        if !answer.is_busy() || tries == TRIES_MAX {
-            return answer.success().map(drop);
-        }
-        let seconds = answer.retry_after.unwrap_or(RETRY_AFTER_S);
-        // If stderr is closed, nobody is kept waiting in the dark.
-        drop(writeln!(
-            std::io::stderr(),
-            "The broker is busy, trying again"
-        ));
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
-    }
+    let body = Some(("application/x-ndjson", json));
+    let sent = client.patiently("POST", path, body, Answer::is_busy).await;
+    sent.map(drop)
 }

@@ -63,13 +63,13 @@ pub(super) async fn append(
     let format = Format::of(&headers)?;
     let stream = streams::find(&door.backend, &name)?;
     if stream.internal {
-        let message = "Internal streams take no records from clients";
-        return Err(ApiError::bad_request("internal-stream", message));
+        return Err(ApiError::internal_stream());
     }
     let mut memory = door.limits.reserve();
     let text = body::collect(&headers, body, &mut memory).await?;
     let mut read = || {
-        let mut batches = Batches::new(&stream, turn(&stream), now_ms(), text.len(), &mut memory);
+        let held = memory.bytes();
+        let mut batches = Batches::new(&stream, turn(&stream), now_ms(), held, &mut memory);
         json::read(format, &text, &mut batches)?;
         Ok::<_, ApiError>(batches.finish())
     };

@@ -81,8 +81,7 @@ struct Connection {
 
 impl Connection {
     async fn run(self, stream: TcpStream, tls: Option<Arc<Tls>>) {
-        // Events are small, and wanted at once.
-        drop(stream.set_nodelay(true));
+        accept::tune(&stream);
         let Some(tls) = tls else {
             return self.serve(stream, None).await;
         };

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use headwater_broker_core::StreamSpec;
+use headwater_broker_core::catalog::INTERNAL_PREFIX;
 use headwater_settings::{Quota, Retention};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -88,6 +89,9 @@ pub(super) fn declaration(body: &[u8]) -> Result<StreamSpec, ApiError> {
     let Some(name) = fields.take::<String>("name")? else {
         return Err(bad("name", "is missing"));
     };
+    if name.starts_with(INTERNAL_PREFIX) {
+        return Err(ApiError::internal_stream());
+    }
     let mut spec = StreamSpec::new(&name);
     fields.set("filters", &mut spec.filters)?;
     fields.set("partitions", &mut spec.partitions)?;
@@ -95,6 +99,12 @@ pub(super) fn declaration(body: &[u8]) -> Result<StreamSpec, ApiError> {
     fields.set("partition_by", &mut spec.partition_by)?;
     fields.set("validation", &mut spec.validation)?;
     fields.set("transient", &mut spec.transient)?;
+    if fields.0.contains_key("retention") && fields.0.contains_key("retention_ms") {
+        return Err(bad(
+            "retention",
+            "retention_ms says the same, give one of them",
+        ));
+    }
     fields.set("retention_ms", &mut spec.retention_ms)?;
     if let Some(retention) = fields.take::<Retention>("retention")? {
         let ms = retention.ms().map(i64::try_from).transpose();
@@ -189,7 +199,7 @@ mod tests {
             (r#"{}"#, "name: is missing"),
             (r#"{"name":1}"#, "name: "),
             (r#"{"name":"a b"}"#, "name: Stream name must be"),
-            (r#"{"name":"__a"}"#, "name: "),
+            (r#"{"name":"__a"}"#, "Internal streams"),
             (r#"{"name":"a","partitions":0}"#, "partitions: "),
             (r#"{"name":"a","partitions":-1}"#, "partitions: "),
             (r#"{"name":"a","partitions":10001}"#, "partitions: "),
@@ -200,6 +210,10 @@ mod tests {
             (r#"{"name":"a","filters":"a"}"#, "filters: "),
             (r#"{"name":"a","retention":"long"}"#, "retention: "),
             (r#"{"name":"a","retention_ms":-1}"#, "retention_ms: "),
+            (
+                r#"{"name":"a","retention_ms":1,"retention":"1h"}"#,
+                "retention: retention_ms says the same",
+            ),
             (r#"{"name":"a","retention_bytes":-1}"#, "retention_bytes: "),
             (r#"{"name":"a","cleanup":"never"}"#, "cleanup: "),
             (

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::backend::{AppendError, CreateError, DeleteError, ReadError, Unavailable};
+use crate::limits::Reserved;
 
 /// What went wrong, for the client.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct ApiError {
     retry: Option<Duration>,
 }
 
+/// When to try again while other requests hold the memory.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// When to try again while the disk takes nothing.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,13 @@ impl ApiError {
     /// 401: who the client is, is not known, and must be.
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// 403: what begins with `__` is the broker's own.
+    pub(super) fn internal_stream() -> Self {
+        let message = "Internal streams belong to the broker: they are neither created, written nor \
+                       deleted by clients";
+        Self::new(StatusCode::FORBIDDEN, "internal-stream", message)
     }
 
     /// 404: there is no such thing.
@@ -67,11 +77,11 @@ impl ApiError {
     }
 
     /// 429: other requests hold the memory that there is.
-    pub(super) fn busy(retry: Duration) -> Self {
+    pub(super) fn busy() -> Self {
         let message = "Too many requests are being worked on, try again";
         let status = StatusCode::TOO_MANY_REQUESTS;
         Self {
-            retry: Some(retry),
+            retry: Some(BUSY_RETRY),
             ..Self::new(status, "busy", message)
         }
     }
@@ -88,9 +98,31 @@ impl ApiError {
         self
     }
 
+    /// The word for programs.
+    #[cfg(test)]
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// What the client reads.
     pub(super) fn message(&self) -> &str {
         &self.message
+    }
+}
+
+/// Lets a request hold `bytes` altogether.
+///
+/// # Errors
+/// 429 while others hold too much, 413 if there never is so much.
+pub(super) fn hold(memory: &mut Reserved, bytes: usize) -> Result<(), ApiError> {
+    if memory.grow_to(bytes) {
+        return Ok(());
+    }
+    match memory.could_hold(bytes) {
+        true => Err(ApiError::busy()),
+        false => Err(ApiError::too_large(
+            "The request needs more memory than limits.request_memory has for one",
+        )),
     }
 }
 
@@ -156,7 +188,7 @@ impl From<DeleteError> for ApiError {
         let message = error.to_string();
         match error {
             DeleteError::NoStream => Self::not_found("no-such-stream", message),
-            DeleteError::Internal => Self::conflict("internal-stream", message),
+            DeleteError::Internal => Self::internal_stream(),
             DeleteError::Unavailable(reason) => reason.into(),
         }
     }

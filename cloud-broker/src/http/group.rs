@@ -66,8 +66,8 @@ pub(super) async fn delete(
             let message = format!("Group \"{group}\" has members");
             Err(ApiError::conflict("group-not-empty", message))
         }
-        Some(Err(GroupError::NotAvailable)) => {
-            Err(ApiError::unavailable(GroupError::NotAvailable.to_string()))
+        Some(Err(error @ (GroupError::NotAvailable | GroupError::Busy))) => {
+            Err(ApiError::unavailable(error.to_string()))
         }
         Some(Err(_)) | None => Err(unknown(&group)),
     }

@@ -19,6 +19,7 @@ use super::frames::{Frame, FrameError, FrameReader};
 use super::room::Room;
 use super::session::{Session, Shared};
 use super::{outgoing, produce};
+use crate::accept;
 use crate::auth::Denied;
 use crate::limits::Reserved;
 use crate::metrics::DoorName;
@@ -86,7 +87,7 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr
 
 /// Learns who the client is, then talks with it.
 async fn greet(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> Result<(), Ended> {
-    stream.set_nodelay(true)?;
+    accept::tune(&stream);
     let local = stream.local_addr()?;
     let Some(tls) = &shared.tls else {
         let identity = shared.door.auth.admit(peer.ip(), None);

@@ -8,18 +8,15 @@ use super::session::Session;
 use super::topics::unavailable;
 use crate::backend::DeleteError;
 
-/// The first version in which the refusal to delete has a code of its own.
-const DISABLED_SINCE: i16 = 3;
-
-pub(super) async fn handle(session: &Session, request: Request, version: i16) -> Response {
+pub(super) async fn handle(session: &Session, request: Request) -> Response {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        topics.push(delete(session, topic, version).await);
+        topics.push(delete(session, topic).await);
     }
     Response { topics }
 }
 
-async fn delete(session: &Session, topic: Topic, version: i16) -> TopicResponse {
+async fn delete(session: &Session, topic: Topic) -> TopicResponse {
     let catalog = session.backend().catalog();
     let (stream, missing) = match &topic {
         Topic::Name(name) => (catalog.by_name(name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
@@ -47,8 +44,8 @@ async fn delete(session: &Session, topic: Topic, version: i16) -> TopicResponse 
     };
     let code = match &error {
         DeleteError::NoStream => missing,
-        DeleteError::Internal if version < DISABLED_SINCE => ErrorCode::INVALID_REQUEST,
-        DeleteError::Internal => ErrorCode::TOPIC_DELETION_DISABLED,
+        // As they can neither be created nor written.
+        DeleteError::Internal => ErrorCode::INVALID_TOPIC_EXCEPTION,
         DeleteError::Unavailable(reason) => unavailable(*reason),
     };
     refused(name, stream.id, code, &error)

@@ -61,7 +61,7 @@ pub(super) async fn handle(
             Response::CreateTopics(create_topics::handle(session, request).await)
         }
         Request::DeleteTopics(request) => {
-            Response::DeleteTopics(delete_topics::handle(session, request, version).await)
+            Response::DeleteTopics(delete_topics::handle(session, request).await)
         }
         Request::InitProducerId(request) => {
             Response::InitProducerId(init_producer_id::handle(session, &request).await)

@@ -159,6 +159,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         if state.blocked {
+            state.out.settle();
             return;
         }
         let before = state.out.bytes();
@@ -166,6 +167,7 @@ impl Connection {
             Ok(true) => state.taking = None,
             Ok(false) => {
                 state.blocked = true;
+                state.out.settle();
                 let taking = state.taking.get_or_insert_with(|| Pace::new(TAKING));
                 taking.count(before - state.out.bytes());
             }

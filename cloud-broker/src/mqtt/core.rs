@@ -212,8 +212,7 @@ impl Core {
                 return;
             }
         };
-        // Without it small answers wait for the client's acknowledgement; the rest works the same.
-        drop(stream.set_nodelay(true));
+        accept::tune(&stream);
         let (reading, writing) = stream.into_split();
         let holder = self.registry.connection();
         let io = Io::new(writing, tls);
@@ -254,6 +253,9 @@ impl Core {
                     drop(state);
                     connection.close(End::Gone);
                     continue;
+                }
+                if state.backlog.retry() {
+                    connection.room.notify_one();
                 }
                 // One that the broker does not read cannot be heard of.
                 if state.stalled || connection.queued.get() {

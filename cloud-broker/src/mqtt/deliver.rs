@@ -12,7 +12,7 @@ use super::subscribe::Grant;
 pub(super) enum Delivered {
     /// It will be sent.
     Done,
-    /// The client does not want it, or said that it takes no packet of that size.
+    /// The client does not want it, or it is too large for the client or for the broker's memory.
     NotWanted,
     /// The client takes nothing more now.
     Full,
@@ -47,11 +47,13 @@ impl State {
         };
         let version = session.version;
         // MQTT-3.1.2-25: what is too large for the client is dropped, as if it had been sent.
-        if head.packet_bytes(version) > session.packet_bytes_max.min(PACKET_BYTES_MAX) {
+        let bytes = head.packet_bytes(version);
+        let too_large = bytes > session.packet_bytes_max.min(PACKET_BYTES_MAX);
+        if too_large || !self.backlog.could_admit(bytes) {
             return Delivered::NotWanted;
         }
         let waiting = self.out.bytes();
-        if waiting >= OUT_BYTES_MAX || !self.backlog.admits(waiting) {
+        if waiting >= OUT_BYTES_MAX || !self.backlog.admits(waiting, bytes) {
             return Delivered::Full;
         }
         if grant.qos > Qos::AtMostOnce {

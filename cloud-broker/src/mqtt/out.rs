@@ -10,19 +10,19 @@ use crate::limits::{Limits, Reserved};
 
 /// From here on a payload is sent from where it lies instead of being copied.
 pub(super) const SHARED_BYTES_MIN: usize = 4096;
-/// A piece is shared if it is at least one such share of the whole that it keeps alive.
-const SHARED_SHARE: usize = 8;
 /// Pieces in one write.
 const SLICES_MAX: usize = 16;
 /// Memory that an idle connection keeps.
 const KEPT_BYTES_MAX: usize = 4096;
 
 /// Small packets lie one behind the other in one buffer; large payloads are shared with other
-/// receivers and with the log.
+/// receivers and with the log, until the client turns out to be slow.
 #[derive(Debug, Default)]
 pub(super) struct Out {
     /// Before `open`.
     closed: VecDeque<Bytes>,
+    /// So many of them, from the front on, are shared with nobody.
+    owned: usize,
     open: BytesMut,
     bytes: usize,
 }
@@ -47,12 +47,23 @@ impl Backlog {
         }
     }
 
-    /// Whether something may be put behind `bytes` that wait already.
-    pub(super) fn admits(&mut self, bytes: usize) -> bool {
-        if bytes <= UNCOUNTED_BYTES_MAX || bytes < self.memory.bytes() {
+    /// Whether a packet of so many bytes may ever be put in line; one that never may is counted.
+    pub(super) fn could_admit(&self, packet: usize) -> bool {
+        let could = packet <= UNCOUNTED_BYTES_MAX || self.memory.could_hold(packet);
+        if !could {
+            self.memory.metrics().oversized_deliveries.add(1);
+        }
+        could
+    }
+
+    /// Whether a packet of so many bytes may be put behind `waiting` bytes.
+    pub(super) fn admits(&mut self, waiting: usize, packet: usize) -> bool {
+        let bytes = waiting.saturating_add(packet);
+        if bytes <= UNCOUNTED_BYTES_MAX || bytes <= self.memory.bytes() {
             return true;
         }
-        let granted = self.memory.grow_to(bytes + STEP_BYTES);
+        let in_steps = bytes.saturating_add(STEP_BYTES);
+        let granted = self.memory.grow_to(in_steps) || self.memory.grow_to(bytes);
         self.starved |= !granted;
         granted
     }
@@ -60,12 +71,18 @@ impl Backlog {
     /// So many bytes are left.
     pub(super) fn sent(&mut self, bytes: usize) {
         if bytes <= UNCOUNTED_BYTES_MAX {
+            // Who holds nothing waits for what others give back: [`Backlog::retry`].
+            self.starved &= self.memory.bytes() == 0;
             self.memory.shrink_to(0);
-            self.starved = false;
         }
     }
 
-    /// Whether something was refused that has to wait until nearly all is sent.
+    /// Some time has passed: others may have given memory back. Whether that was waited for.
+    pub(super) fn retry(&mut self) -> bool {
+        self.memory.bytes() == 0 && std::mem::take(&mut self.starved)
+    }
+
+    /// Whether something was refused that has to wait until nearly all is sent, or for others.
     pub(super) fn is_starved(&self) -> bool {
         self.starved
     }
@@ -89,10 +106,9 @@ impl Out {
         result
     }
 
-    /// Puts `piece`, a part of `whole`, at the end: without a copy if it is large. A small part of
-    /// much is copied too, so that a slow client never holds more than a few times what it gets.
+    /// Puts `piece`, a part of `whole`, at the end: without a copy if it is large.
     pub(super) fn push(&mut self, whole: &Bytes, piece: &[u8]) {
-        if piece.len() < SHARED_BYTES_MIN || piece.len() < whole.len() / SHARED_SHARE {
+        if piece.len() < SHARED_BYTES_MIN {
             self.append(|out| out.extend_from_slice(piece));
             return;
         }
@@ -101,6 +117,15 @@ impl Out {
         }
         self.bytes += piece.len();
         self.closed.push_back(whole.slice_ref(piece));
+    }
+
+    /// The client takes no more for now. What waits is copied, once, so that a slow client holds
+    /// as much as it is counted with, and not the whole commits that its pieces are parts of.
+    pub(super) fn settle(&mut self) {
+        for piece in self.closed.iter_mut().skip(self.owned) {
+            *piece = Bytes::copy_from_slice(piece);
+        }
+        self.owned = self.closed.len();
     }
 
     /// The first pieces, for one write, into `slices`; gives their number.
@@ -143,6 +168,7 @@ impl Out {
             }
             written -= first.len();
             self.closed.pop_front();
+            self.owned = self.owned.saturating_sub(1);
         }
         if written == self.open.len() && self.open.capacity() > KEPT_BYTES_MAX {
             self.open = BytesMut::new();
@@ -190,18 +216,47 @@ mod tests {
     fn who_takes_nothing_gets_no_more_than_there_is_memory() {
         let limits = Limits::new(&LimitsConfig::default(), Arc::default());
         let mut others = limits.reserve_answer();
-        assert!(others.grow_to((32 << 20) - STEP_BYTES));
+        assert!(others.grow_to(32 << 20));
         let mut backlog = Backlog::new(&limits);
-        assert!(backlog.admits(UNCOUNTED_BYTES_MAX) && !backlog.is_starved());
-        assert!(!backlog.admits(UNCOUNTED_BYTES_MAX + 1) && backlog.is_starved());
-        backlog.sent(UNCOUNTED_BYTES_MAX + 1);
-        assert!(backlog.is_starved());
+        assert!(backlog.admits(0, UNCOUNTED_BYTES_MAX) && !backlog.is_starved());
+        for (waiting, packet) in [(0, UNCOUNTED_BYTES_MAX + 1), (UNCOUNTED_BYTES_MAX, 1)] {
+            assert!(!backlog.admits(waiting, packet) && backlog.is_starved());
+        }
         backlog.sent(0);
+        assert!(backlog.is_starved(), "nothing has changed");
         drop(others);
-        assert!(backlog.admits(100_000) && !backlog.is_starved());
-        assert!(limits.reserve_answer().grow_to(31 << 20));
+        assert!(backlog.retry() && !backlog.is_starved() && !backlog.retry());
+        assert!(backlog.admits(0, 100_000) && !backlog.is_starved());
+        assert!(!limits.reserve_answer().grow_to(32 << 20));
         backlog.sent(0);
         assert!(limits.reserve_answer().grow_to(32 << 20));
+    }
+
+    #[test]
+    fn what_is_larger_than_all_memory_is_counted_and_never_waited_for() {
+        let limits = Limits::new(&LimitsConfig::default(), Arc::default());
+        let mut backlog = Backlog::new(&limits);
+        assert!(backlog.could_admit(32 << 20) && backlog.admits(0, 32 << 20));
+        assert!(!backlog.could_admit((32 << 20) + 1));
+        assert_eq!(backlog.memory.metrics().oversized_deliveries.value(), 1);
+    }
+
+    #[test]
+    fn who_is_slow_keeps_nothing_but_its_own() {
+        let mut out = Out::default();
+        let commit = Bytes::from(vec![7; 1 << 20]);
+        let piece = commit.slice(100..100 + SHARED_BYTES_MIN);
+        out.append(|open| open.extend_from_slice(b"head"));
+        out.push(&commit, &piece);
+        drop(piece);
+        let commit = commit.try_into_mut().expect_err("it is shared");
+        out.settle();
+        out.append(|open| open.extend_from_slice(b"tail"));
+        assert!(commit.is_unique());
+        assert_eq!(drain(&mut out, 1000).len(), SHARED_BYTES_MIN + 8);
+        out.push(&commit, &commit[..SHARED_BYTES_MIN]);
+        out.settle();
+        assert!(commit.is_unique());
     }
 
     #[test]

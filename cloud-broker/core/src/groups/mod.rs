@@ -50,7 +50,8 @@ pub const FIRST_WAIT_MS_MAX: i64 = 3000;
 pub const RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 /// A group with neither members nor positions is kept so long, ms.
 pub const EMPTY_MS: i64 = 10 * 60 * 1000;
-/// The most that one commit may write, bytes.
+/// The most that one commit may write, bytes of its records' keys and values. Forgetting writes no
+/// more at a time either.
 pub const COMMIT_BYTES_MAX: usize = 4 << 20;
 
 /// What groups may use.
@@ -67,8 +68,10 @@ pub struct Limits {
     pub members: usize,
     /// Bytes of what the members of one group say and are given: they lie in one record.
     pub group_bytes: usize,
-    /// Positions of one group: they are forgotten with one write.
+    /// Positions of one group.
     pub offsets: usize,
+    /// Bytes of records under way to the log: beyond them nothing is begun that would write more.
+    pub writing_bytes: usize,
     /// Bytes of all groups, with their positions.
     pub bytes: usize,
 }
@@ -82,6 +85,7 @@ impl Default for Limits {
             members: 1000,
             group_bytes: 2 << 20,
             offsets: 20_000,
+            writing_bytes: 16 << 20,
             bytes: 64 << 20,
         }
     }
@@ -105,6 +109,7 @@ impl Groups {
             ..Self::default()
         };
         groups.out.first_wait_ms = limits.first_wait_ms;
+        groups.out.writing_bytes_max = limits.writing_bytes;
         groups
     }
 
@@ -129,6 +134,9 @@ impl Groups {
 
     /// Takes a request. Its answer comes under `token`, at once or later.
     pub fn handle(&mut self, now: Millis, token: u64, request: Request) {
+        if let Some(refusal) = request.busy().filter(|_| self.out.is_busy()) {
+            return self.out.answer(token, refusal);
+        }
         match request {
             Request::Join(join) => self.join(now, token, join),
             Request::Sync(sync) => self.sync(now, token, sync),

@@ -1,6 +1,8 @@
 //! How far groups have come: remembered once durable, forgotten when too old or when their stream
 //! is gone.
 
+use std::collections::BTreeSet;
+
 use headwater_wire::time::Millis;
 
 use crate::StreamId;
@@ -19,8 +21,8 @@ pub(super) struct Stored {
     pub(super) commit_ms: i64,
 }
 
-/// What a position is counted as beside its metadata: it is held twice.
-const OFFSET_BYTES: usize = 400;
+/// What a position is counted as beside its record: it is held here and by the journal.
+const OFFSET_BYTES: usize = 350;
 
 impl Groups {
     pub(super) fn commit(&mut self, now: Millis, token: u64, commit: Commit) {
@@ -34,20 +36,27 @@ impl Groups {
     fn try_commit(&mut self, now: Millis, token: u64, commit: Commit) -> Result<(), GroupError> {
         let name = &commit.caller.group;
         check_name(name)?;
-        let metadata = commit
+        let kept = commit
             .offsets
             .iter()
-            .map(|(_, _, position)| position.metadata.len());
-        let bytes: usize = metadata.map(|bytes| OFFSET_BYTES + bytes).sum();
+            .filter(|(_, _, position)| is_kept(position));
+        let written = kept
+            .clone()
+            .map(|(_, _, at)| Record::offset_bytes(name, &at.metadata));
+        let bytes: usize = kept
+            .map(|(_, _, position)| offset_bytes(name, position))
+            .sum();
         // What takes the place of its like needs no room.
         let before: usize = self.groups.get(name).map_or(0, |group| {
             let keys = commit.offsets.iter().map(|(stream, at, _)| (*stream, *at));
             let known = keys.filter_map(|key| group.offsets.get(&key));
-            known.map(offset_bytes).sum()
+            known
+                .map(|stored| offset_bytes(name, &stored.position))
+                .sum()
         });
         let more = bytes.saturating_sub(before);
         let has_room = more == 0 || self.out.bytes + more <= self.limits.bytes;
-        if bytes > COMMIT_BYTES_MAX || !has_room {
+        if written.sum::<usize>() > COMMIT_BYTES_MAX || !has_room {
             return Err(GroupError::CommitTooLarge);
         }
         if !self.groups.contains_key(name) {
@@ -60,8 +69,7 @@ impl Groups {
         }
         let group = self.groups.entry(name.clone());
         let group = group.or_insert_with(|| Group::new(name, now));
-        let known = group.offsets.len() + group.writing.len();
-        if known + commit.offsets.len() > 2 * self.limits.offsets {
+        if group.positions_with(&commit.offsets) > self.limits.offsets {
             return Err(GroupError::CommitTooLarge);
         }
         group.check_committer(now, &commit.caller)?;
@@ -95,6 +103,15 @@ impl Groups {
 }
 
 impl Group {
+    /// How many positions there are with those of a commit, in the log and under way.
+    fn positions_with(&self, commit: &[(StreamId, u32, Position)]) -> usize {
+        let commit = commit.iter().filter(|(_, _, position)| is_kept(position));
+        let new = commit.map(|(stream, partition, _)| (*stream, *partition));
+        let new = new.chain(self.writing.keys().copied());
+        let new = new.filter(|key| !self.offsets.contains_key(key));
+        self.offsets.len() + new.collect::<BTreeSet<_>>().len()
+    }
+
     /// Whether somebody may commit: a member of this generation, or anybody while there are none.
     fn check_committer(&mut self, now: Millis, caller: &Caller) -> Result<(), GroupError> {
         let outsider = caller.generation < 0;
@@ -122,7 +139,7 @@ impl Group {
         let mut results = Vec::with_capacity(offsets.len());
         let (mut kept, mut records) = (Vec::new(), Vec::new());
         for (stream, partition, position) in offsets {
-            if position.metadata.len() > METADATA_BYTES_MAX {
+            if !is_kept(&position) {
                 results.push(Err(GroupError::MetadataTooLarge));
                 continue;
             }
@@ -132,7 +149,7 @@ impl Group {
                 commit_ms: now.0,
             };
             // Under way it is held as well.
-            out.bytes += offset_bytes(&stored);
+            out.bytes += offset_bytes(&self.name, &stored.position);
             records.push(Record::of_offset(&self.name, key, &stored));
             *self.writing.entry(key).or_default() += 1;
             kept.push((key, stored));
@@ -159,7 +176,8 @@ impl Group {
         out: &mut Out,
     ) {
         for (key, stored) in offsets {
-            out.bytes = out.bytes.saturating_sub(offset_bytes(&stored));
+            let bytes = offset_bytes(&self.name, &stored.position);
+            out.bytes = out.bytes.saturating_sub(bytes);
             if let Some(count) = self.writing.get_mut(&key) {
                 *count -= 1;
                 if *count == 0 {
@@ -178,14 +196,30 @@ impl Group {
     }
 
     pub(super) fn keep(&mut self, key: (StreamId, u32), stored: Stored, out: &mut Out) {
-        out.bytes += offset_bytes(&stored);
+        out.bytes += offset_bytes(&self.name, &stored.position);
         if let Some(before) = self.offsets.insert(key, stored) {
-            out.bytes = out.bytes.saturating_sub(offset_bytes(&before));
+            let bytes = offset_bytes(&self.name, &before.position);
+            out.bytes = out.bytes.saturating_sub(bytes);
         }
     }
 
-    /// Forgets positions, and with them the group if `group`.
+    /// Forgets positions, and with them the group if `group`; `waiting` hears of the end.
     pub(super) fn forget(
+        &mut self,
+        mut partitions: Vec<(StreamId, u32)>,
+        group: bool,
+        waiting: Option<Waiting>,
+        out: &mut Out,
+    ) {
+        let most = COMMIT_BYTES_MAX / Record::offset_bytes(&self.name, "");
+        while partitions.len() > most {
+            let some = partitions.split_off(partitions.len() - most);
+            self.forget_at_once(some, false, None, out);
+        }
+        self.forget_at_once(partitions, group, waiting, out);
+    }
+
+    fn forget_at_once(
         &mut self,
         partitions: Vec<(StreamId, u32)>,
         group: bool,
@@ -221,12 +255,15 @@ impl Group {
         if durable {
             for key in partitions {
                 if let Some(stored) = self.offsets.remove(key) {
-                    out.bytes = out.bytes.saturating_sub(offset_bytes(&stored));
+                    let bytes = offset_bytes(&self.name, &stored.position);
+                    out.bytes = out.bytes.saturating_sub(bytes);
                 }
             }
         }
         self.recorded |= group && !durable;
-        let result = match durable {
+        // An earlier part of them may not have become durable.
+        let whole = durable && (!group || self.offsets.is_empty());
+        let result = match whole {
             true => Ok(()),
             false => Err(GroupError::NotAvailable),
         };
@@ -259,6 +296,12 @@ impl Group {
     }
 }
 
-fn offset_bytes(stored: &Stored) -> usize {
-    OFFSET_BYTES + stored.position.metadata.len()
+fn is_kept(position: &Position) -> bool {
+    position.metadata.len() <= METADATA_BYTES_MAX
+}
+
+/// What a position takes in memory.
+fn offset_bytes(group: &str, position: &Position) -> usize {
+    let metadata = &position.metadata;
+    OFFSET_BYTES + Record::offset_bytes(group, metadata) + metadata.len()
 }

@@ -75,16 +75,33 @@ pub(super) enum Waiting {
 pub(super) struct Out {
     actions: Vec<Action>,
     tickets: u64,
-    writes: BTreeMap<u64, (String, Then)>,
+    writes: BTreeMap<u64, Under>,
+    /// Bytes of their records.
+    writing_bytes: usize,
     /// Requests to delete several groups, by token: results as far as they are known.
     deleting: BTreeMap<u64, Vec<Option<Result<(), GroupError>>>>,
     /// Bytes that all groups hold.
     pub(super) bytes: usize,
     /// As in the limits: how long a new group waits for more members.
     pub(super) first_wait_ms: i64,
+    /// As in the limits: bytes of records under way.
+    pub(super) writing_bytes_max: usize,
+}
+
+/// A write that is under way.
+#[derive(Debug)]
+struct Under {
+    group: String,
+    then: Then,
+    bytes: usize,
 }
 
 impl Out {
+    /// Whether no more is to be written before something has ended.
+    pub(super) fn is_busy(&self) -> bool {
+        self.writing_bytes > self.writing_bytes_max
+    }
+
     pub(super) fn answer(&mut self, token: u64, answer: Answer) {
         self.actions.push(Action::Answer { token, answer });
     }
@@ -92,7 +109,14 @@ impl Out {
     pub(super) fn write(&mut self, group: &str, records: Vec<Record>, then: Then) -> u64 {
         self.tickets += 1;
         let (ticket, group) = (self.tickets, group.to_owned());
-        self.writes.insert(ticket, (group.clone(), then));
+        let bytes = records.iter().map(Record::bytes).sum();
+        self.writing_bytes += bytes;
+        let under = Under {
+            group: group.clone(),
+            then,
+            bytes,
+        };
+        self.writes.insert(ticket, under);
         self.actions.push(Action::Write(Write {
             ticket,
             group,
@@ -102,7 +126,9 @@ impl Out {
     }
 
     pub(super) fn take_write(&mut self, ticket: u64) -> Option<(String, Then)> {
-        self.writes.remove(&ticket)
+        let Under { group, then, bytes } = self.writes.remove(&ticket)?;
+        self.writing_bytes = self.writing_bytes.saturating_sub(bytes);
+        Some((group, then))
     }
 
     pub(super) fn take_actions(&mut self) -> Vec<Action> {

@@ -81,6 +81,18 @@ impl Record {
         Self { key, value: None }
     }
 
+    /// What [`Record::of_offset`] takes, bytes.
+    pub(super) fn offset_bytes(group: &str, metadata: &str) -> usize {
+        const KEY: usize = 1 + 1 + 2 + 16 + 4;
+        const VALUE: usize = 1 + 8 + 4 + 8 + 2;
+        KEY + group.len() + VALUE + metadata.len()
+    }
+
+    /// Bytes of key and value.
+    pub(super) fn bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+
     fn with_parts(group: &Group, part: impl Fn(&Member) -> Bytes) -> Self {
         let mut value = Writer(vec![FORMAT]);
         value.i64(group.since.0);

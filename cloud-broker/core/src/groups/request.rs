@@ -247,12 +247,41 @@ pub enum GroupState {
     Stable,
 }
 
+impl Request {
+    /// The answer while no more can be written, to a request that would write something.
+    pub(super) fn busy(&self) -> Option<Answer> {
+        let error = GroupError::Busy;
+        match self {
+            Self::Join(Join { member, .. }) => {
+                let member = member.clone();
+                Some(Answer::Join(Err(JoinRefused { error, member })))
+            }
+            // Here Kafka's clients know no other word for it.
+            Self::Sync(sync) if !sync.assignments.is_empty() => {
+                Some(Answer::Sync(Err(GroupError::NotAvailable)))
+            }
+            Self::Commit(_) => Some(Answer::Commit(Err(error))),
+            Self::Delete { groups } => Some(Answer::Delete(vec![Err(error); groups.len()])),
+            Self::DeleteOffsets { .. } => Some(Answer::DeleteOffsets(Err(error))),
+            Self::Sync(_)
+            | Self::Heartbeat(_)
+            | Self::Leave(_)
+            | Self::Fetch { .. }
+            | Self::List
+            | Self::Describe { .. } => None,
+        }
+    }
+}
+
 /// Why a request is refused; the doors know the number of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
     /// What should be remembered cannot be written now; ask again.
     #[error("The group's state cannot be written now")]
     NotAvailable,
+    /// Too much is being written already; ask again.
+    #[error("Too much is being written, try again")]
+    Busy,
     /// The group's name is empty or too long.
     #[error("The group's name is not legal")]
     InvalidGroup,

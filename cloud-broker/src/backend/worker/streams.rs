@@ -1,10 +1,11 @@
 //! Streams that come and go: declared in the settings, created and deleted by clients; and what
 //! readers see of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwater_broker_core::catalog::PARTITIONS_OF_ALL_MAX;
-use headwater_broker_core::{Catalog, PartitionId, Stream, StreamId, StreamSpec};
+use headwater_broker_core::{Catalog, PartitionId, StreamId, StreamSpec};
 
 use super::Worker;
 use super::tell::{CreateReply, DeleteReply, Told};
@@ -58,8 +59,8 @@ impl Worker {
         Told::Deleted(reply, answer)
     }
 
-    /// Shows readers the streams that there are now. Those who wait for one that is gone wake up.
-    pub(super) fn publish_catalog(&self) {
+    /// Shows readers the streams that there are now. Those who wait for one of `deleted` wake up.
+    pub(super) fn publish_catalog(&self, deleted: &[String]) {
         let catalog = Arc::clone(self.journal.catalog());
         let before = self.shared.catalog.load_full();
         let mut table = Vec::clone(&self.shared.table.load());
@@ -73,25 +74,26 @@ impl Worker {
             });
         }
         let mut closed = Vec::new();
-        for id in partitions_gone(&before, &catalog) {
+        for id in partitions_of(deleted, &before) {
             let gone = Arc::clone(&self.shared.gone);
             closed.push(std::mem::replace(&mut table[id.index()], gone));
         }
         self.shared.table.store(Arc::new(table));
         self.shared.catalog.store(catalog);
-        self.shared.coordinator.handle_streams();
+        if !deleted.is_empty() {
+            self.shared.coordinator.handle_streams();
+        }
         closed.iter().for_each(|cell| cell.close());
     }
 }
 
-/// Partitions of streams that were there before and are not now.
-fn partitions_gone<'a>(
-    before: &'a Catalog,
-    now: &'a Catalog,
-) -> impl Iterator<Item = PartitionId> + 'a {
-    let gone = |stream: &&Arc<Stream>| now.by_id(&stream.id).is_none();
-    let streams = before.streams().filter(gone);
-    streams.flat_map(|stream| stream.partitions.iter().copied())
+/// Partitions of those streams that were there, each once: a name may be deleted twice within one
+/// commit.
+fn partitions_of(deleted: &[String], before: &Catalog) -> BTreeSet<PartitionId> {
+    let streams = deleted.iter().filter_map(|name| before.by_name(name));
+    streams
+        .flat_map(|stream| stream.partitions.iter().copied())
+        .collect()
 }
 
 /// Whether so many partitions more are within bounds. Places in the table are not given again

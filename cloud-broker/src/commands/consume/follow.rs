@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::super::Failure;
-use super::super::client::{Client, escape};
+use super::super::client::{Client, NotFollowed, escape};
 use super::super::output::Stop;
 use super::Printer;
 
@@ -51,14 +51,17 @@ pub(super) async fn print(
                     printer.out.flush()?;
                 }
             }
+            // What it refuses now it will refuse again: the stream was deleted, or its records are
+            // gone.
+            Err(NotFollowed::Refused(failure)) => return Err(failure.into()),
             // One that never was there is no broker that will come back.
-            Err(failure) if !begun => return Err(failure.into()),
-            Err(_) => {}
+            Err(NotFollowed::Lost(failure)) if !begun => return Err(failure.into()),
+            Err(NotFollowed::Lost(_) | NotFollowed::Busy) => {}
         }
         // If stderr is closed, records still come.
         drop(writeln!(
             std::io::stderr(),
-            "The connection has ended, trying again"
+            "The broker does not go on, trying again"
         ));
         tokio::time::sleep(RETRY).await;
     }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use headwater_broker_core::Stream;
@@ -14,7 +13,7 @@ use headwater_wire::murmur2;
 
 use super::RECORDS_MAX;
 use super::json::Fields;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, hold};
 use crate::limits::Reserved;
 
 /// Most bytes of one partition's records, uncompressed: consumers fetch 1 MiB by default.
@@ -26,8 +25,6 @@ const ZSTD_LEVEL: i32 = 1;
 const BATCH_BYTES: usize = 4 << 10;
 /// What a record takes beside its content: in its batch, and as a place in the answer.
 const RECORD_BYTES: usize = 64;
-/// When to try again while other requests hold the memory.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// The records of one request, gathered by partition.
 #[derive(Debug)]
@@ -183,10 +180,7 @@ impl<'m> Batches<'m> {
         };
         // Twice: as it is, and as it is sealed, or as it grows.
         self.bytes += 2 * (content + RECORD_BYTES) + batch;
-        match self.memory.grow_to(self.bytes) {
-            true => Ok(()),
-            false => Err(ApiError::busy(RETRY)),
-        }
+        hold(self.memory, self.bytes)
     }
 }
 

@@ -1,14 +1,12 @@
 //! A request's body, held as far as it has arrived.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 
 use super::BODY_BYTES_MAX;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, hold};
 use crate::limits::Reserved;
 use crate::pace::{ARRIVAL, Pace};
 
@@ -37,21 +35,72 @@ pub(super) async fn collect(
             Err(slow) => return Err(ApiError::bad_request("too-slow", slow.to_string())),
         };
         pace.count(piece.len());
-        let bytes = text.len() + piece.len();
-        if bytes > BODY_BYTES_MAX {
-            return Err(too_large());
-        }
-        // A buffer that grows is copied: for a moment there are two of it.
-        if !memory.grow_to(bytes) {
-            return Err(ApiError::busy(RETRY));
-        }
+        make_room(&mut text, piece.len(), memory)?;
         text.extend_from_slice(&piece);
     }
 }
 
-/// When to try again while other requests hold the memory.
-const RETRY: Duration = Duration::from_secs(1);
+/// Room for so many bytes more. A buffer that grows is copied, so for a moment there are two.
+fn make_room(text: &mut BytesMut, more: usize, memory: &mut Reserved) -> Result<(), ApiError> {
+    let bytes = text.len().saturating_add(more);
+    if bytes > BODY_BYTES_MAX {
+        return Err(too_large());
+    }
+    let before = text.capacity();
+    if bytes <= before {
+        return Ok(());
+    }
+    let room = bytes.max(before * 2).min(BODY_BYTES_MAX);
+    hold(memory, before + room)?;
+    let mut larger = BytesMut::with_capacity(room);
+    larger.extend_from_slice(text);
+    *text = larger;
+    memory.shrink_to(room);
+    Ok(())
+}
 
 fn too_large() -> ApiError {
     ApiError::too_large(format!("A body has at most {BODY_BYTES_MAX} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::LimitsConfig;
+    use crate::limits::Limits;
+
+    fn limits(mib: u64) -> Arc<Limits> {
+        let config = LimitsConfig {
+            request_memory: headwater_settings::Bytes::mib(mib),
+            ..LimitsConfig::default()
+        };
+        Limits::new(&config, Arc::default())
+    }
+
+    #[test]
+    fn all_that_a_growing_body_takes_is_counted() {
+        let limits = limits(128);
+        let (mut memory, mut text) = (limits.reserve(), BytesMut::new());
+        for piece in [1, 5000, 4, 100_000, 7, 1 << 20] {
+            make_room(&mut text, piece, &mut memory).expect("room");
+            text.resize(text.len() + piece, 0);
+            assert!(text.capacity() <= memory.bytes(), "{memory:?}");
+        }
+        let refused = make_room(&mut text, BODY_BYTES_MAX, &mut memory);
+        assert_eq!(refused.map_err(|error| error.code()), Err("too-large"));
+    }
+
+    #[test]
+    fn what_can_never_fit_is_too_large_and_not_busy() {
+        let limits = limits(16);
+        let (mut memory, mut text) = (limits.reserve(), BytesMut::new());
+        let mut others = limits.reserve();
+        assert!(others.grow_to(10 << 20));
+        for (bytes, code) in [(10 << 20, "busy"), ((10 << 20) + 1, "too-large")] {
+            let refused = make_room(&mut text, bytes, &mut memory);
+            assert_eq!(refused.map_err(|error| error.code()), Err(code));
+        }
+    }
 }

@@ -6,8 +6,12 @@ const JSON: &str = "content-type: application/json\r\n";
 
 impl Broker {
     fn post(&self, headers: &str, body: &str) -> Answer {
+        self.post_at("/api/v1/streams", headers, body)
+    }
+
+    fn post_at(&self, path: &str, headers: &str, body: &str) -> Answer {
         let length = format!("content-length: {}\r\nconnection: close\r\n", body.len());
-        let mut reader = self.send("POST", "/api/v1/streams", &(length + headers));
+        let mut reader = self.send("POST", path, &(length + headers));
         reader.get_mut().write_all(body.as_bytes()).expect("sent");
         answer(reader)
     }
@@ -63,8 +67,15 @@ fn a_stream_is_created_described_and_deleted() {
 #[test]
 fn what_cannot_be_is_refused() {
     let broker = Broker::start("");
-    let internal = broker.request("DELETE", "/api/v1/streams/__lanes");
-    assert_eq!(code(&internal), (409, "internal-stream".into()));
+    let forbidden = (403, "internal-stream".to_owned());
+    let record = r#"{"records":[{"value":"1"}]}"#;
+    for refused in [
+        broker.request("DELETE", "/api/v1/streams/__lanes"),
+        broker.post(JSON, r#"{"name":"__mine"}"#),
+        broker.post_at("/api/v1/streams/__lanes/records", JSON, record),
+    ] {
+        assert_eq!(code(&refused), forbidden);
+    }
     for (headers, body, expected) in [
         ("", r#"{"name":"a"}"#, (400, "bad-content-type")),
         (JSON, "{", (400, "bad-json")),

@@ -45,6 +45,7 @@ async fn ask(session: &Session, request: Request) -> Option<Answer> {
 fn code(error: GroupError) -> ErrorCode {
     match error {
         GroupError::NotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        GroupError::Busy => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
         GroupError::InvalidGroup => ErrorCode::INVALID_GROUP_ID,
         GroupError::UnknownMember => ErrorCode::UNKNOWN_MEMBER_ID,
         GroupError::Fenced => ErrorCode::FENCED_INSTANCE_ID,

@@ -118,26 +118,118 @@ fn what_goes_gives_its_bytes_back() {
     assert_eq!((desk.groups.out.bytes, desk.groups.groups.len()), (0, 0));
 }
 
+fn commit_of(positions: Vec<Position>) -> Request {
+    let offsets = (0..).zip(positions);
+    let offsets = offsets.map(|(partition, position)| (STREAM, partition, position));
+    Request::Commit(Commit {
+        caller: outsider(),
+        offsets: offsets.collect(),
+    })
+}
+
+fn accepted(answer: Answer) -> bool {
+    match answer {
+        Answer::Commit(Ok(results)) => results.iter().all(Result::is_ok),
+        Answer::Commit(Err(GroupError::CommitTooLarge)) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
-fn commits_are_bounded() {
+fn positions_are_bounded_as_the_limit_says() {
     let mut desk = Desk::with(Limits {
         offsets: 10,
         ..Limits::default()
     });
-    let mut many = commit(outsider(), 0, 5);
-    many.offsets = (0..21)
-        .map(|partition| (STREAM, partition, Position::default()))
-        .collect();
-    let refused = Answer::Commit(Err(GroupError::CommitTooLarge));
-    assert_eq!(desk.told(Request::Commit(many)), refused);
+    let mut commit =
+        |positions| accepted(desk.told(commit_of(vec![Position::default(); positions])));
+    assert!(!commit(11) && commit(7) && commit(10) && !commit(11) && commit(10));
+    assert_eq!(desk.fetch().len(), 10);
     let mut desk = Desk::with(Limits {
         bytes: 1000,
         ..Limits::default()
     });
-    let mut many = commit(outsider(), 0, 5);
-    many.offsets = (0..3)
-        .map(|partition| (STREAM, partition, Position::default()))
-        .collect();
-    assert_eq!(desk.told(Request::Commit(many)), refused);
+    assert!(!accepted(
+        desk.told(commit_of(vec![Position::default(); 3]))
+    ));
     assert!(desk.groups.groups.is_empty());
+}
+
+#[test]
+fn a_commit_writes_no_more_than_it_may() {
+    let mut desk = Desk::new();
+    let words = |bytes| Position {
+        metadata: "x".repeat(bytes),
+        ..Position::default()
+    };
+    let one = Record::offset_bytes("g", "");
+    let many = (COMMIT_BYTES_MAX - one) / (one + METADATA_BYTES_MAX);
+    let rest = COMMIT_BYTES_MAX - many * (one + METADATA_BYTES_MAX) - one;
+    let mut positions = vec![words(METADATA_BYTES_MAX); many];
+    positions.push(words(rest + 1));
+    assert!(!accepted(desk.told(commit_of(positions.clone()))));
+    positions[many] = words(rest);
+    desk.prompt = false;
+    desk.ask(commit_of(positions));
+    let written = desk.writes[0].records.iter().map(Record::bytes);
+    assert_eq!(written.sum::<usize>(), COMMIT_BYTES_MAX);
+}
+
+#[test]
+fn while_the_log_is_slow_no_more_is_begun() {
+    let mut desk = Desk::with(Limits {
+        writing_bytes: 500,
+        ..Limits::default()
+    });
+    let members = desk.stable(&["a"]);
+    desk.prompt = false;
+    let mut busy = 0;
+    for offset in 0..100 {
+        let token = desk.ask(Request::Commit(commit(caller(&members[0]), 0, offset)));
+        busy += match desk.answer(token) {
+            Some(answer) => {
+                assert_eq!(answer, Answer::Commit(Err(GroupError::Busy)));
+                1
+            }
+            None => 0,
+        };
+    }
+    let bytes = |write: &Write| write.records.iter().map(Record::bytes).sum::<usize>();
+    let under_way = desk.writes.iter().map(bytes).sum::<usize>();
+    assert!((500..600).contains(&under_way) && busy > 80, "{under_way}");
+    assert_eq!(refusal(&mut desk, old_join("b")), Some(GroupError::Busy));
+    assert_eq!(desk.beat(&members[0]), Ok(()), "who is there stays");
+    while desk.write(true).is_some() {}
+    desk.prompt = true;
+    assert_eq!(desk.commit(caller(&members[0]), 7), Ok(()));
+}
+
+#[test]
+fn a_group_of_many_positions_is_forgotten_in_parts() {
+    let mut desk = Desk::with(Limits {
+        offsets: 30_000,
+        bytes: 1 << 30,
+        ..Limits::default()
+    });
+    let name = "g".repeat(NAME_BYTES_MAX);
+    let in_part = COMMIT_BYTES_MAX / Record::offset_bytes(&name, "");
+    for at in 0..3 {
+        let mut caller = outsider();
+        caller.group.clone_from(&name);
+        let first = u32::try_from(at * in_part).unwrap();
+        let offsets = (first..).take(in_part);
+        let offsets = offsets.map(|partition| (STREAM, partition, Position::default()));
+        let offsets = offsets.collect();
+        assert!(accepted(
+            desk.told(Request::Commit(Commit { caller, offsets }))
+        ));
+    }
+    assert!(desk.log.len() == 3 * in_part);
+    desk.prompt = false;
+    let token = desk.ask(Request::Delete { groups: vec![name] });
+    assert_eq!((desk.writes.len(), desk.answer(token)), (3, None));
+    while desk.write(true).is_some() {}
+    desk.settle();
+    assert_eq!(desk.answer(token), Some(Answer::Delete(vec![Ok(())])));
+    assert!(desk.log.is_empty() && desk.groups.groups.is_empty());
 }
