@@ -16,10 +16,12 @@ pub mod ids;
 pub mod local;
 pub mod memory;
 pub mod names;
+pub mod segment;
 pub mod traits;
 
 pub use error::{ErrorKind, StoreError};
 pub use ids::{Incarnation, Nonce, WriteId};
 pub use traits::{
-    Blobs, Damage, Outcome, Registered, Registers, ScanEnd, Scanned, Slot, Slots, Store, Version,
+    BlobWriter, Blobs, Damage, Outcome, Registered, Registers, ScanEnd, Scanned, Slot, Slots,
+    Store, Version,
 };

@@ -35,6 +35,11 @@ pub fn snapshot(shard: u32, epoch: u32, inc: Incarnation, n: u32) -> String {
     format!("s/{shard:05x}/x/{epoch:08x}-{}-{n:08x}", inc.short())
 }
 
+/// Segment number `n` of an owner's life.
+pub fn segment(shard: u32, epoch: u32, inc: Incarnation, n: u32) -> String {
+    format!("s/{shard:05x}/g/{epoch:08x}-{}-{n:08x}", inc.short())
+}
+
 /// The incarnation in the name of a `head` register, or none.
 pub fn parse_head(name: &str) -> Option<Incarnation> {
     let inc = Incarnation::parse(name.strip_suffix("/head")?.rsplit('/').next()?)?;
@@ -53,6 +58,10 @@ mod tests {
         assert_eq!(
             snapshot(1, 2, inc, 3),
             "s/00001/x/00000002-30313233-00000003"
+        );
+        assert_eq!(
+            segment(1, 2, inc, 3),
+            "s/00001/g/00000002-30313233-00000003"
         );
         assert_eq!(parse_head(&head(inc)), Some(inc));
         assert_eq!(parse_head("j/00/head"), None);

@@ -30,6 +30,13 @@ pub trait Blobs: Debug + Send + Sync {
     /// Stores `bytes`, durable when it returns. Fails with `Exists` if the name is taken.
     fn put_new(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
 
+    /// Begins an object that is too large for one piece. Nothing is visible under the name before
+    /// [`BlobWriter::finish`], and nothing ever if the writer is dropped or the process ends.
+    fn create(&self, name: &str) -> Result<Box<dyn BlobWriter>, StoreError>;
+
+    /// Length of the object in bytes. Fails with `NotFound`.
+    fn len(&self, name: &str) -> Result<u64, StoreError>;
+
     /// The bytes of `range`, cut at the object's end. Fails with `NotFound`.
     fn get(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError>;
 
@@ -38,6 +45,15 @@ pub trait Blobs: Debug + Send + Sync {
 
     /// Names that begin with `prefix`, sorted. For garbage sweeps and discovery only.
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
+}
+
+/// An object that is being written. After an error only dropping it is of use.
+pub trait BlobWriter: Debug + Send {
+    /// Appends bytes; what is written is made durable in steps, so that no single sync is long.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Gives the object its name, durable when it returns. Fails with `Exists` if that is taken.
+    fn finish(self: Box<Self>) -> Result<(), StoreError>;
 }
 
 /// Linearizable small values.

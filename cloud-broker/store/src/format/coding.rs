@@ -70,6 +70,8 @@ pub(crate) enum Kind {
     Snapshot = 4,
     /// First page of a local journal file.
     JournalFile = 5,
+    /// A compacted run of batches.
+    Segment = 6,
 }
 
 /// A bit in the high half of `flags` may be ignored by those who do not know it; one in the low

@@ -16,6 +16,7 @@ mod kept;
 pub mod manifest;
 pub mod member;
 pub mod producer_ids;
+pub mod segment;
 pub mod snapshot;
 
 pub use coding::FormatError;

@@ -1,14 +1,17 @@
 //! Blobs as files: written under another name, synced, renamed, and the directory synced.
 
-use std::io::IoSlice;
+mod writer;
+
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use self::writer::LocalBlobWriter;
 use crate::disk::{self, Disk};
 use crate::error::{ErrorKind, StoreError};
-use crate::traits::Blobs;
+use crate::traits::{BlobWriter, Blobs};
 
 /// Directory of all blobs.
 const ROOT: &str = "blobs";
@@ -19,8 +22,10 @@ const UNFINISHED: &str = "blobs/.tmp";
 #[derive(Debug)]
 pub(super) struct LocalBlobs {
     disk: Arc<dyn Disk>,
-    /// Number of the next temporary file; held while a name is looked up and taken.
-    next: Mutex<u64>,
+    /// Number of the next temporary file.
+    next: AtomicU64,
+    /// Held while a name is looked up and taken.
+    naming: Arc<Mutex<()>>,
 }
 
 impl LocalBlobs {
@@ -34,28 +39,16 @@ impl LocalBlobs {
         }
         Ok(Self {
             disk,
-            next: Mutex::new(0),
+            next: AtomicU64::new(0),
+            naming: Arc::default(),
         })
     }
 
-    fn write_new(&self, path: &str, bytes: &[u8]) -> std::io::Result<()> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.disk.open(path).is_ok() {
-            return Err(std::io::ErrorKind::AlreadyExists.into());
-        }
-        let unfinished = format!("{UNFINISHED}/{next}");
-        *next += 1;
-        let file = self.disk.create(&unfinished)?;
-        let written = disk::write_all_at(&*file, &mut [IoSlice::new(bytes)], 0)
-            .and_then(|()| file.sync_data())
-            .and_then(|()| disk::create_dirs(&*self.disk, disk::parent(path)))
-            .and_then(|()| self.disk.rename(&unfinished, path));
-        if written.is_err() {
-            // The space may be what is missing.
-            let _ = self.disk.remove(&unfinished);
-        }
-        written?;
-        self.disk.sync_dir(disk::parent(path))
+    fn begin(&self, name: &str) -> Result<LocalBlobWriter, StoreError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let unfinished = format!("{UNFINISHED}/{number}");
+        let naming = Arc::clone(&self.naming);
+        LocalBlobWriter::create(Arc::clone(&self.disk), unfinished, path(name)?, naming)
     }
 
     fn read(&self, path: &str, range: Range<u64>) -> std::io::Result<Bytes> {
@@ -85,9 +78,19 @@ impl LocalBlobs {
 
 impl Blobs for LocalBlobs {
     fn put_new(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut writer = Box::new(self.begin(name)?);
+        writer.write(bytes)?;
+        writer.finish()
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn BlobWriter>, StoreError> {
+        Ok(Box::new(self.begin(name)?))
+    }
+
+    fn len(&self, name: &str) -> Result<u64, StoreError> {
         let path = path(name)?;
-        self.write_new(&path, bytes)
-            .map_err(|error| StoreError::io("Cannot write", self.disk.show(&path), error))
+        let found = self.disk.open(&path).and_then(|file| file.len());
+        found.map_err(|error| StoreError::io("Cannot read", self.disk.show(&path), error))
     }
 
     fn get(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError> {

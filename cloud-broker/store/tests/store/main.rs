@@ -12,5 +12,6 @@ mod golden;
 mod real;
 mod recycle;
 mod registers;
+mod segments;
 mod slots;
 mod support;
