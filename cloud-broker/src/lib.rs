@@ -21,6 +21,7 @@ pub mod mqtt;
 pub mod pace;
 pub mod presence;
 pub mod run;
+mod start;
 pub mod tls;
 pub mod validate;
 

@@ -14,6 +14,7 @@ pub mod interest;
 pub mod journal;
 pub mod lanes;
 pub mod producers;
+pub mod replay;
 mod ring;
 pub mod state;
 pub mod submit;

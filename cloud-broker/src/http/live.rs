@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use headwater_broker_core::PartitionId;
+use headwater_broker_core::replay::Merge;
 use headwater_wire::batch::Record;
 use headwater_wire::topic;
 use tokio::time::Instant;
@@ -28,8 +29,7 @@ use crate::limits::Reserved;
 const PING: Duration = Duration::from_secs(15);
 /// Text that is made at a time; more is made when the client has taken it.
 const TEXT_BYTES: usize = 128 << 10;
-/// Stored bytes that one connection holds while it decides which batch comes next; beyond that,
-/// batches are read again when it is their turn.
+/// Stored bytes that one connection holds while it decides which batch comes next.
 const HELD_BYTES_MAX: usize = 1 << 20;
 /// What is said last to those who follow a stream that is deleted. A browser that connects again
 /// gets 404, and then gives up.
@@ -81,8 +81,10 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<From>, ApiError> {
 struct Live {
     door: Door,
     watch: Watch,
-    partitions: Vec<Cursor>,
-    /// Memory for the batches that the heads hold.
+    /// By number.
+    partitions: Vec<PartitionId>,
+    place: Merge<StoredBatch>,
+    /// Memory for the batches that the place holds.
     held: Reserved,
     filter: Option<String>,
     /// The id has changed since the client was last told.
@@ -92,21 +94,6 @@ struct Live {
     ended: bool,
 }
 
-/// The place in one partition.
-struct Cursor {
-    number: u32,
-    partition: PartitionId,
-    next: i64,
-    head: Option<Head>,
-}
-
-/// The batch that comes next in its partition.
-struct Head {
-    arrival_ms: i64,
-    /// `None` if too much was held.
-    batch: Option<StoredBatch>,
-}
-
 impl Live {
     async fn open(
         door: Door,
@@ -114,24 +101,19 @@ impl Live {
         from: From,
         filter: Option<String>,
     ) -> Result<Self, ReadError> {
-        // Before the cursors: a commit in between is not missed.
+        // Before the places: a commit in between is not missed.
         let watch = door.backend.watch(partitions);
-        let mut cursors = Vec::with_capacity(partitions.len());
+        let mut next = Vec::with_capacity(partitions.len());
         for (number, partition) in (0..).zip(partitions.iter().copied()) {
-            let next = from.start(number).resolve(&door.backend, partition).await?;
-            cursors.push(Cursor {
-                number,
-                partition,
-                next,
-                head: None,
-            });
+            next.push(from.start(number).resolve(&door.backend, partition).await?);
         }
         let ping_at = Instant::now() + PING;
         let held = door.limits.reserve_answer();
         Ok(Self {
             door,
             watch,
-            partitions: cursors,
+            partitions: partitions.to_vec(),
+            place: Merge::new(next, HELD_BYTES_MAX),
             held,
             filter,
             moved: true,
@@ -146,7 +128,7 @@ impl Live {
             return None;
         }
         // A client that connects again before any event came knows where it was.
-        if self.moved && self.partitions.iter().all(|cursor| cursor.head.is_none()) {
+        if self.moved && !self.place.knows_more() {
             self.moved = false;
             return Some(self.id_line().into());
         }
@@ -180,18 +162,17 @@ impl Live {
     /// Text of the next records, in order of arrival, then partition; `None` at the end of all.
     async fn read(&mut self) -> Result<Option<String>, ReadError> {
         loop {
-            self.fill_heads().await?;
-            let heads = self.partitions.iter().enumerate();
-            let earliest = heads
-                .filter_map(|(index, cursor)| Some((cursor.head.as_ref()?.arrival_ms, index)))
-                .min();
-            let Some((_, index)) = earliest else {
+            self.fill().await?;
+            let Some(earliest) = self.place.pop() else {
                 return Ok(None);
             };
-            let Some(batch) = self.take_head(index).await? else {
-                continue;
+            self.held.shrink_to(self.place.held_bytes());
+            let batch = match earliest.batch {
+                Some(batch) => Some(batch),
+                None => self.first(earliest.partition).await?,
             };
-            let text = self.write_events(index, batch)?;
+            let Some(batch) = batch else { continue };
+            let text = self.write_events(earliest.partition, batch)?;
             if !text.is_empty() {
                 return Ok(Some(text));
             }
@@ -200,74 +181,72 @@ impl Live {
         }
     }
 
-    async fn fill_heads(&mut self) -> Result<(), ReadError> {
-        let heads = self
-            .partitions
-            .iter()
-            .filter_map(|cursor| cursor.head.as_ref());
-        let mut held = heads
-            .filter_map(|head| Some(head.batch.as_ref()?.bytes.len()))
-            .sum();
-        self.held.shrink_to(held);
-        for cursor in &mut self.partitions {
-            let end = self.door.backend.try_bounds(cursor.partition)?.end;
-            if cursor.head.is_some() || cursor.next >= end {
-                continue;
+    /// Reads the next batch of every partition that has one.
+    async fn fill(&mut self) -> Result<(), ReadError> {
+        let mut ends = Vec::with_capacity(self.partitions.len());
+        for partition in &self.partitions {
+            ends.push(self.door.backend.try_bounds(*partition)?.end);
+        }
+        let unknown: Vec<_> = self.place.unknown(&ends).collect();
+        for (number, _) in unknown {
+            if let Some(batch) = self.first(number).await? {
+                self.hold(number, batch);
             }
-            let Some(batch) = first(&self.door, cursor).await? else {
-                continue;
-            };
-            let arrival_ms = batch.arrival_ms;
-            let more = held + batch.bytes.len();
-            let keep = more <= HELD_BYTES_MAX && self.held.grow_to(more);
-            if keep {
-                held = more;
-            }
-            let batch = Some(batch).filter(|_| keep);
-            cursor.head = Some(Head { arrival_ms, batch });
         }
         Ok(())
     }
 
-    async fn take_head(&mut self, index: usize) -> Result<Option<StoredBatch>, ReadError> {
-        let cursor = &mut self.partitions[index];
-        match cursor.head.take().and_then(|head| head.batch) {
-            Some(batch) => Ok(Some(batch)),
-            None => first(&self.door, cursor).await,
+    fn hold(&mut self, number: usize, batch: StoredBatch) {
+        let (arrival_ms, bytes) = (batch.arrival_ms, batch.bytes.len());
+        self.place.offer(number, arrival_ms, bytes, batch);
+        if !self.held.grow_to(self.place.held_bytes()) {
+            self.place.let_go(number);
         }
     }
 
-    /// Events of `batch` from the cursor on; what is too much for now is the next head.
-    fn write_events(&mut self, index: usize, batch: StoredBatch) -> Result<String, ReadError> {
+    /// The batch that contains a partition's next record. A record that was deleted meanwhile is
+    /// passed over: the gap shows in the offsets.
+    async fn first(&mut self, number: usize) -> Result<Option<StoredBatch>, ReadError> {
+        let partition = self.partitions[number];
+        let backend = Arc::clone(&self.door.backend);
+        let read = match cursor::read(&backend, partition, self.place.next(number), 1).await {
+            Err(ReadError::OffsetOutOfRange) => {
+                self.place.skip_to(number, backend.bounds(partition).start);
+                cursor::read(&backend, partition, self.place.next(number), 1).await
+            }
+            read => read,
+        };
+        Ok(read?.into_iter().next())
+    }
+
+    /// Events of `batch` from the place on; what is too much for now comes next.
+    fn write_events(&mut self, number: usize, batch: StoredBatch) -> Result<String, ReadError> {
         let mut text = String::new();
-        let from = self.partitions[index].next;
+        let from = self.place.next(number);
         let filter = self.filter.clone();
         let flow = each_record(&batch, from, |record, offset| {
             if text.len() >= TEXT_BYTES {
                 return ControlFlow::Break(());
             }
-            self.partitions[index].next = offset.saturating_add(1);
+            self.place.skip_to(number, offset.saturating_add(1));
             let wanted = matches(filter.as_deref(), record);
             if wanted {
-                self.write_event(&mut text, index, record, offset);
+                self.write_event(&mut text, number, record, offset);
             }
             self.moved = !wanted;
             ControlFlow::Continue(())
         })?;
-        let cursor = &mut self.partitions[index];
         if flow.is_break() {
-            cursor.head = Some(Head {
-                arrival_ms: batch.arrival_ms,
-                batch: Some(batch),
-            });
+            self.hold(number, batch);
         } else {
-            cursor.next = cursor.next.max(batch.last_offset.saturating_add(1));
+            let end = batch.last_offset.saturating_add(1);
+            self.place.skip_to(number, end);
         }
         Ok(text)
     }
 
-    fn write_event(&self, text: &mut String, index: usize, record: &Record<'_>, offset: i64) {
-        let number = self.partitions[index].number;
+    fn write_event(&self, text: &mut String, number: usize, record: &Record<'_>, offset: i64) {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
         let json = serde_json::to_string(&RecordJson::of(record, offset, Some(number)))
             .expect("texts and numbers are always JSON");
         text.push_str("id: ");
@@ -291,26 +270,12 @@ impl Live {
 
     /// Every partition's next offset.
     fn write_id(&self, text: &mut String) {
-        for (index, cursor) in self.partitions.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(text, "{comma}{}:{}", cursor.number, cursor.next)
+        for number in 0..self.partitions.len() {
+            let comma = if number == 0 { "" } else { "," };
+            write!(text, "{comma}{number}:{}", self.place.next(number))
                 .expect("a String takes all text");
         }
     }
-}
-
-/// The batch that contains the cursor's next record. A record that was deleted meanwhile is
-/// passed over: the gap shows in the offsets.
-async fn first(door: &Door, cursor: &mut Cursor) -> Result<Option<StoredBatch>, ReadError> {
-    let backend = Arc::clone(&door.backend);
-    let read = match cursor::read(&backend, cursor.partition, cursor.next, 1).await {
-        Err(ReadError::OffsetOutOfRange) => {
-            cursor.next = cursor.next.max(backend.bounds(cursor.partition).start);
-            cursor::read(&backend, cursor.partition, cursor.next, 1).await
-        }
-        read => read,
-    };
-    Ok(read?.into_iter().next())
 }
 
 fn matches(filter: Option<&str>, record: &Record<'_>) -> bool {

@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use axum::extract::Query;
 use axum::http::Uri;
-use jiff::Timestamp;
 
 use super::error::ApiError;
 
@@ -76,20 +75,6 @@ pub(super) fn bad(message: impl Into<String>) -> ApiError {
     ApiError::bad_request("bad-parameter", message)
 }
 
-/// RFC 3339 to milliseconds since 1970, rounded up, so that "from then on" includes no earlier
-/// record.
-pub(super) fn time_ms(text: &str) -> Option<i64> {
-    // A `+` that was not escaped has become a space.
-    let time: Timestamp = text.replace(' ', "+").parse().ok()?;
-    let ms = time.as_millisecond();
-    let whole = Timestamp::from_millisecond(ms).is_ok_and(|floor| floor == time);
-    Some(if whole || time < Timestamp::UNIX_EPOCH {
-        ms
-    } else {
-        ms + 1
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,16 +103,6 @@ mod tests {
         for text in ["-1", "11", "", "x", "1.5", "99999999999999999999"] {
             let mut taken = params(&format!("limit={text}")).expect("parameters");
             assert!(taken.take_number("limit", 1, 10).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn times_are_rounded_up_to_milliseconds() {
-        assert_eq!(time_ms("1970-01-01T00:00:01Z"), Some(1000));
-        assert_eq!(time_ms("1970-01-01T01:00:01.0001+01:00"), Some(1001));
-        assert_eq!(time_ms("1970-01-01T01:00:01 01:00"), Some(1000));
-        for text in ["", "yesterday", "1970-01-01", "1970-01-01T00:00:00"] {
-            assert_eq!(time_ms(text), None, "{text}");
         }
     }
 }

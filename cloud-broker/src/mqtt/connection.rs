@@ -1,6 +1,7 @@
 //! One client's connection: what is known of it, and the task that reads it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -16,11 +17,11 @@ use tokio::sync::Notify;
 use super::connect::Session;
 use super::core::Core;
 use super::io::Io;
-use super::lag::Lag;
 use super::out::{Backlog, Out};
 use super::packets;
 use super::registry::Holder;
-use super::subscribe::Subscriptions;
+use super::seek::Behind;
+use super::subscriptions::{Group, LIVE, Subscriptions};
 use super::turn::{self, Read};
 use crate::limits::{Limits, Place, Reserved};
 use crate::pace::{ARRIVAL, Pace, TAKING, TAKING_WHEN_SHORT};
@@ -62,7 +63,9 @@ pub(super) struct Connection {
     pub(super) state: RefCell<State>,
     /// Waits for its turn, so it cannot be heard of.
     pub(super) queued: Cell<bool>,
-    /// Tells the catch-up task that there may be room again.
+    /// Whether a task sees to what of its subscriptions is behind.
+    pub(super) seeking: Cell<bool>,
+    /// Tells that task that there may be room again.
     pub(super) room: Notify,
     /// Counts as one connection until it is gone.
     _place: Place,
@@ -92,8 +95,10 @@ pub(super) struct State {
     /// Shows an agent's device as connected.
     pub(super) present: Option<Present>,
     pub(super) subscriptions: Subscriptions,
-    /// Where it goes on reading the log, if it does not follow live.
-    pub(super) lag: Option<Lag>,
+    /// Which of them do not follow live, and where they stand.
+    pub(super) behind: BTreeMap<Group, Behind>,
+    /// Replays that there were so far.
+    pub(super) groups: Group,
     /// The beginning of a packet, the memory that it takes, and how fast it comes.
     pub(super) tail: BytesMut,
     pub(super) memory: Reserved,
@@ -137,6 +142,7 @@ impl Connection {
             queued: Cell::new(false),
             heard: Cell::new(Instant::now()),
             state: RefCell::new(State::new(limits)),
+            seeking: Cell::new(false),
             room: Notify::new(),
             _place: place,
         }
@@ -148,7 +154,7 @@ impl Connection {
         self.wake();
     }
 
-    /// Lets the task and a catch-up look at the state again.
+    /// Lets the task, and the one of what is behind, look at the state again.
     pub(super) fn wake(&self) {
         self.holder.signal.notify_one();
         self.room.notify_one();
@@ -177,7 +183,7 @@ impl Connection {
         if state.blocked || state.end.is_some() {
             self.holder.signal.notify_one();
         }
-        if state.lag.is_some() && state.has_room() {
+        if !state.behind.is_empty() && state.has_room() {
             self.room.notify_one();
         }
     }
@@ -197,7 +203,8 @@ impl State {
             session: None,
             present: None,
             subscriptions: Subscriptions::default(),
-            lag: None,
+            behind: BTreeMap::new(),
+            groups: LIVE,
             tail: BytesMut::new(),
             memory: limits.reserve(),
             arrival: None,

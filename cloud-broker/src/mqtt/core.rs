@@ -17,6 +17,7 @@ use super::fanout::Fanout;
 use super::io::Io;
 use super::publish;
 use super::registry::Registry;
+use super::scan::Scans;
 use super::table::Table;
 use super::uplink::Checker;
 use super::waiting::Waiting;
@@ -51,6 +52,7 @@ pub(super) struct Core {
     pub(super) waiting: RefCell<Waiting<Rc<Connection>>>,
     pub(super) checker: RefCell<Checker>,
     pub(super) fanout: RefCell<Fanout>,
+    pub(super) scans: RefCell<Scans>,
     /// Connections to flush before the core waits again.
     dirty: RefCell<Vec<Rc<Connection>>>,
     tokens: Cell<u64>,
@@ -120,6 +122,7 @@ impl Core {
             waiting: RefCell::default(),
             checker: RefCell::default(),
             fanout: RefCell::new(fanout),
+            scans: RefCell::default(),
             dirty: RefCell::default(),
             tokens: Cell::new(0),
             uncommitted_max: (memory / UNCOMMITTED_SHARE).min(UNCOMMITTED_BYTES_MAX),
@@ -224,9 +227,7 @@ impl Core {
     /// Takes a connection that has ended out of everything, and publishes its will.
     pub(super) fn leave(&self, connection: &Rc<Connection>) {
         let mut state = connection.state.borrow_mut();
-        self.fanout
-            .borrow_mut()
-            .forget(connection, &mut state.subscriptions);
+        self.forget(connection, &mut state);
         // Only now, since subscriptions name their owner by its place.
         self.connections.borrow_mut().remove(connection);
         state.present = None;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use headwater_mqtt::{Id, PropertyBuf, PublishHead, Qos, Value, Version};
 
 use super::connection::{OUT_BYTES_MAX, State};
-use super::record::Delivery;
-use super::subscribe::Grant;
+use super::record::{self, Delivery};
+use super::subscriptions::{At, Grant};
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ impl State {
         &mut self,
         delivery: &Delivery<'_>,
         grant: &Grant,
+        at: At<'_>,
         shared: &PropertyBuf,
         whole: Option<&Bytes>,
     ) -> Delivered {
@@ -36,13 +37,23 @@ impl State {
             let pushed = own.push(Id::SubscriptionId, Value::Var(*id));
             debug_assert!(pushed.is_ok(), "a number fits");
         }
+        let mut honest = PropertyBuf::new();
+        let shared = match grant.offsets {
+            true => {
+                let pushed = own.push_user(OFFSET, &at.to_string());
+                debug_assert!(pushed.is_ok(), "a stream's name is short");
+                // Whatever a publisher says of that name.
+                record::but(OFFSET, shared, &mut honest)
+            }
+            false => shared.view(),
+        };
         let mut head = PublishHead {
             dup: false,
             qos: grant.qos,
             retain: grant.retain,
             topic: delivery.topic,
             packet_id: (grant.qos > Qos::AtMostOnce).then_some(1),
-            properties: [own.view(), shared.view()],
+            properties: [own.view(), shared],
             payload_bytes: delivery.payload.len(),
         };
         let version = session.version;
@@ -78,4 +89,6 @@ impl State {
     }
 }
 
+/// User property that says where a record lies (`interfaces.md` 2).
+const OFFSET: &str = "hw-offset";
 const PACKET_BYTES_MAX: usize = headwater_mqtt::PACKET_BYTES_MAX;

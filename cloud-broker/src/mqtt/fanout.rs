@@ -1,8 +1,8 @@
 //! Live delivery: follows the ring of recent commits, opens a batch only if somebody here may want
 //! it, and only once, and gives each record to the clients that asked for it.
 //!
-//! Nothing is queued for a client. What it cannot take now it reads from the log later ([`Lag`]):
-//! its place there is all that it costs meanwhile.
+//! Nothing is queued for a client. What it cannot take now it reads from the log later
+//! ([`Behind`]): its place there is all that it costs meanwhile.
 
 use std::rc::Rc;
 
@@ -11,13 +11,12 @@ use headwater_broker_core::interest::Interest;
 use headwater_broker_core::{Catalog, PartitionId, Stream};
 use headwater_mqtt::PropertyBuf;
 
-use super::connection::Connection;
 use super::core::Core;
 use super::deliver::Delivered;
-use super::lag::{self, Lag};
 use super::opened::{Opened, Opener};
 use super::record::Delivery;
-use super::subscribe::{Grant, Subscription, Subscriptions};
+use super::seek::{self, Behind};
+use super::subscriptions::{At, Grant, LIVE, Subscription};
 use crate::backend::{Backend, CommittedBatch, Tail, TailStep};
 
 /// A core's place in the log and its clients' subscriptions.
@@ -69,22 +68,9 @@ impl Fanout {
         self.interest.remove(filter, &index);
     }
 
-    /// Takes out what a connection subscribed to.
-    pub(super) fn forget(&mut self, connection: &Connection, subscriptions: &mut Subscriptions) {
-        subscriptions.clear(self, connection.index.get());
-    }
-
-    /// Opens a batch if somebody here may want something of it.
-    pub(super) fn open(
-        &mut self,
-        partition: PartitionId,
-        bytes: &Bytes,
-        topics: &[u8],
-    ) -> Option<Rc<Opened>> {
-        self.interest
-            .may_match(topics)
-            .then(|| self.opener.open(partition, bytes))
-            .flatten()
+    /// Opens a batch, or gives one that was opened lately.
+    pub(super) fn open(&mut self, partition: PartitionId, bytes: &Bytes) -> Option<Rc<Opened>> {
+        self.opener.open(partition, bytes)
     }
 
     fn go_to_end(&mut self, backend: &Backend) {
@@ -132,9 +118,10 @@ impl Core {
     fn let_all_lag(self: &Rc<Self>, fanout: &mut Fanout) {
         for connection in self.connections.borrow().iter() {
             let mut state = connection.state.borrow_mut();
-            if state.lag.is_none() && !state.subscriptions.is_empty() {
-                state.lag = Some(Lag::new(fanout.next.clone()));
-                lag::begin(self, connection);
+            let follows = !state.subscriptions.has_none_of(LIVE);
+            if follows && !state.behind.contains_key(&LIVE) {
+                state.behind.insert(LIVE, Behind::at(fanout.next.clone()));
+                seek::begin(self, connection);
             }
         }
         fanout.go_to_end(&self.door.backend);
@@ -155,16 +142,17 @@ impl Core {
         if batch.last_offset < from {
             return;
         }
-        let stream = stream_of(catalog, batch.partition).filter(|_| !fanout.interest.is_empty());
-        if let Some(stream) = stream {
-            let opened = fanout.open(batch.partition, &batch.bytes, &batch.topics);
+        let stream = stream_of(catalog, batch.partition);
+        if let Some(stream) = stream.filter(|_| fanout.interest.may_match(&batch.topics)) {
+            let opened = fanout.open(batch.partition, &batch.bytes);
             for (offset, record) in opened.iter().flat_map(|opened| opened.records(from)) {
                 let Some(delivery) = Delivery::of(record, batch.arrival_ms, now_ms) else {
                     continue;
                 };
                 if belongs(catalog, stream, delivery.topic) {
                     let whole = opened.as_ref().map(|opened| &opened.bytes);
-                    self.give_record(fanout, &delivery, (index, offset), whole);
+                    let at = At::of(catalog, stream, batch.partition, offset);
+                    self.give_record(fanout, &delivery, at, whole);
                 }
             }
         }
@@ -175,7 +163,7 @@ impl Core {
         self: &Rc<Self>,
         fanout: &mut Fanout,
         delivery: &Delivery<'_>,
-        at: (usize, i64),
+        at: At<'_>,
         whole: Option<&Bytes>,
     ) {
         let mut targets = std::mem::take(&mut fanout.targets);
@@ -199,7 +187,7 @@ impl Core {
         self: &Rc<Self>,
         fanout: &mut Fanout,
         delivery: &Delivery<'_>,
-        at: (usize, i64),
+        at: At<'_>,
         whole: Option<&Bytes>,
         subscriptions: &[(u32, Subscription)],
     ) {
@@ -215,7 +203,7 @@ impl Core {
         let Some(session) = &state.session else {
             return;
         };
-        if state.lag.is_some() || state.end.is_some() {
+        if state.behind.contains_key(&LIVE) || state.end.is_some() {
             return;
         }
         fanout.grant.clear();
@@ -224,14 +212,14 @@ impl Core {
                 .grant
                 .add(subscription, delivery, &session.client_id, at);
         }
-        match state.deliver(delivery, &fanout.grant, &fanout.properties, whole) {
+        match state.deliver(delivery, &fanout.grant, at, &fanout.properties, whole) {
             Delivered::Done => self.mark(connection),
             Delivered::NotWanted => {}
             Delivered::Full => {
-                let mut lag = Lag::new(fanout.next.clone());
-                lag.set(at.0, at.1);
-                state.lag = Some(lag);
-                lag::begin(self, connection);
+                let mut next = fanout.next.clone();
+                next[at.index] = at.offset;
+                state.behind.insert(LIVE, Behind::at(next));
+                seek::begin(self, connection);
             }
         }
     }

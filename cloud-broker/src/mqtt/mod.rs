@@ -9,8 +9,8 @@
 //! checks the packets, `publish` (or `uplink`, for agents) puts them into the inbox through
 //! `intake`, which notes the answer in `waiting`. After a commit the core is woken once: `release`
 //! gives the answers that have become true, `fanout` gives the new records to subscribers, and each
-//! connection that is concerned gets one write. A subscriber that cannot take what it is given goes
-//! on in the log (`lag`).
+//! connection that is concerned gets one write. A subscriber that cannot take what it is given, or
+//! that asks for older records (`replay`), waits for its turn (`seek`) to read the log (`scan`).
 
 mod connect;
 mod connection;
@@ -19,7 +19,6 @@ mod deliver;
 mod fanout;
 mod intake;
 mod io;
-mod lag;
 mod listen;
 mod opened;
 mod out;
@@ -28,8 +27,12 @@ mod publish;
 mod record;
 mod registry;
 mod release;
+mod replay;
+mod scan;
+mod seek;
 mod session;
 mod subscribe;
+mod subscriptions;
 mod table;
 mod turn;
 mod uplink;

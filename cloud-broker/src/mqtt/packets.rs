@@ -241,7 +241,7 @@ fn acknowledged(connection: &Connection, packet_id: u16) {
         return;
     };
     session.in_flight.end(packet_id);
-    if state.lag.is_some() && state.has_room() {
+    if !state.behind.is_empty() && state.has_room() {
         connection.room.notify_one();
     }
 }

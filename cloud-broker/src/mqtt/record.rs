@@ -194,6 +194,25 @@ impl<'a> Delivery<'a> {
     }
 }
 
+/// Properties without the user properties called `name`; `buffer` is used if there are such.
+pub(super) fn but<'b>(
+    name: &str,
+    written: &'b PropertyBuf,
+    buffer: &'b mut PropertyBuf,
+) -> Properties<'b> {
+    let is_said = |(said, _): (&str, &str)| said == name;
+    if !written.view().user().any(is_said) {
+        return written.view();
+    }
+    for property in written.view().iter() {
+        match property.value {
+            Value::Pair(said, _) if said == name => {}
+            value => buffer.push(property.id, value).unwrap_or(()),
+        }
+    }
+    buffer.view()
+}
+
 /// Seconds that are left of an expiry interval; `None` if none is.
 fn remaining(seconds: u32, since_ms: i64, now_ms: i64) -> Option<u32> {
     let passed = now_ms.saturating_sub(since_ms).max(0) / 1000;

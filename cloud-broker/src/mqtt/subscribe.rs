@@ -1,89 +1,51 @@
-//! SUBSCRIBE and UNSUBSCRIBE, and what one client has subscribed to.
+//! SUBSCRIBE and UNSUBSCRIBE.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use headwater_broker_core::interest::FILTER_LEVELS_MAX;
 use headwater_mqtt::{
-    Id, Options, Properties, Qos, Reason, SubAck, Subscribe, UnsubAck, Unsubscribe, Version, topic,
+    Id, Properties, PropertyBuf, Reason, SubAck, Subscribe, UnsubAck, Unsubscribe, Value,
 };
 
-use super::connection::Connection;
+use super::connection::{Connection, State};
 use super::core::Core;
 use super::fanout::Fanout;
-use super::record::Delivery;
+use super::replay::{Asked, Log};
+use super::scan::Reader;
+use super::seek::{self, Behind};
+use super::subscriptions::{Group, LIVE, Subscription};
 
-/// Filters of one client.
-const FILTERS_MAX: usize = 1000;
-/// Bytes of all its filters.
-const FILTER_BYTES_MAX: usize = 256 << 10;
-/// User properties of a SUBSCRIBE that ask for what lies in the log already.
-const REPLAY_PROPERTIES: [&str; 2] = ["from", "offsets"];
+/// Replays that one client may have at a time.
+const REPLAYS_MAX: usize = 16;
+/// Bytes of a SUBACK beside its reasons and the text that explains them, at most.
+const SUBACK_ENVELOPE_BYTES: usize = 32;
 
-/// What a client asked for with one filter.
-#[derive(Clone, Debug)]
-pub(super) struct Subscription {
-    qos: Qos,
-    no_local: bool,
-    retain_as_published: bool,
-    id: Option<u32>,
-    /// Offsets by partition from which on it counts, if the client was reading older ones then.
-    since: Option<Rc<[i64]>>,
+/// Where the filters of one SUBSCRIBE begin.
+enum Beginning {
+    /// With what is committed from here on.
+    Live,
+    /// Somewhere else; they then have a place in the log of their own.
+    Replay(Group, Behind),
 }
 
-/// All filters of a client.
-#[derive(Debug, Default)]
-pub(super) struct Subscriptions {
-    filters: BTreeMap<Box<str>, Subscription>,
-    bytes: usize,
-}
-
-/// How one client gets a record, if it does: its subscriptions that match, put together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Grant {
-    pub(super) wanted: bool,
-    pub(super) qos: Qos,
-    pub(super) retain: bool,
-    pub(super) ids: Vec<u32>,
-}
-
-/// Handles a SUBSCRIBE: what is committed from here on is delivered.
+/// Handles a SUBSCRIBE: what is committed from here on is delivered, and before that what its user
+/// property `from` asks for.
 pub(super) fn subscribe(core: &Rc<Core>, connection: &Rc<Connection>, packet: &Subscribe<'_>) {
-    // What was committed before is none of the new subscription's business.
+    // What was committed before is none of a new subscription's business, unless it asks for it.
     core.follow_tail();
-    let mut fanout = core.fanout.borrow_mut();
-    let mut state = connection.state.borrow_mut();
-    let state = &mut *state;
-    let version = state.version();
-    let since = state.lag.is_some().then(|| fanout.positions());
-    let index = connection.index.get();
-    let mut reasons = Vec::new();
-    for (filter, options) in packet.filters.iter() {
-        let subscriptions = &mut state.subscriptions;
-        let reason = match subscriptions.refusal(filter, packet.properties, version) {
-            Some(reason) => reason,
-            None => {
-                let since = since.clone();
-                let subscription = Subscription::new(options, packet.properties, since);
-                let granted = Reason(subscription.qos as u8);
-                subscriptions.insert(filter, subscription.clone());
-                fanout.insert(filter, index, subscription);
-                granted
-            }
-        };
-        reasons.push(reason.0);
-    }
-    let properties = Properties::NONE;
-    let suback = SubAck {
-        packet_id: packet.packet_id,
-        properties,
-        reasons: &reasons,
+    let asked = Asked::of(packet.properties).map_err(str::to_owned);
+    let begins = asked.and_then(|asked| Ok((core.beginning(connection, &asked, packet)?, asked)));
+    let (beginning, asked) = match begins {
+        Ok(begins) => begins,
+        Err(why) => {
+            let refused = vec![Reason::IMPLEMENTATION_SPECIFIC.0; packet.filters.iter().count()];
+            return answer(connection, packet.packet_id, &refused, &why);
+        }
     };
-    let written = state.reply(|out| suback.encode(version, out));
-    debug_assert!(
-        written.is_ok(),
-        "there are fewer reasons than bytes in the SUBSCRIBE"
-    );
+    let reasons = core.take_filters(connection, packet, beginning, asked.offsets);
+    answer(connection, packet.packet_id, &reasons, "");
+    if !connection.state.borrow().behind.is_empty() {
+        seek::begin(core, connection);
+    }
 }
 
 /// Handles an UNSUBSCRIBE.
@@ -93,14 +55,11 @@ pub(super) fn unsubscribe(core: &Rc<Core>, connection: &Rc<Connection>, packet: 
     let version = state.version();
     let mut reasons = Vec::new();
     for filter in packet.filters.iter() {
-        let reason = match state.subscriptions.remove(filter) {
-            true => {
-                fanout.remove(filter, connection.index.get());
-                Reason::SUCCESS
-            }
-            false => Reason::NO_SUBSCRIPTION_EXISTED,
-        };
-        reasons.push(reason.0);
+        let removed = core.remove(&mut fanout, connection, &mut state, filter);
+        reasons.push(match removed {
+            Some(_) => Reason::SUCCESS.0,
+            None => Reason::NO_SUBSCRIPTION_EXISTED.0,
+        });
     }
     let properties = Properties::NONE;
     let unsuback = UnsubAck {
@@ -115,118 +74,164 @@ pub(super) fn unsubscribe(core: &Rc<Core>, connection: &Rc<Connection>, packet: 
     );
 }
 
-impl Subscription {
-    fn new(options: Options, properties: Properties<'_>, since: Option<Rc<[i64]>>) -> Self {
-        Self {
-            qos: options.qos.min(Qos::AtLeastOnce),
-            no_local: options.no_local,
-            retain_as_published: options.retain_as_published,
-            id: properties.int(Id::SubscriptionId),
-            since,
-        }
+/// Writes a SUBACK, with a reason in words if there is one and the client takes it.
+fn answer(connection: &Connection, packet_id: u16, reasons: &[u8], why: &str) {
+    let mut state = connection.state.borrow_mut();
+    let version = state.version();
+    let mut properties = PropertyBuf::new();
+    let bytes = SUBACK_ENVELOPE_BYTES + reasons.len() + why.len();
+    let session = state.session.as_ref();
+    let takes_words = session.is_some_and(|s| s.problem_information && bytes <= s.packet_bytes_max);
+    if takes_words && !why.is_empty() {
+        let pushed = properties.push(Id::ReasonString, Value::Text(why));
+        debug_assert!(pushed.is_ok(), "it is shorter than the SUBSCRIBE allows");
     }
-
-    /// Whether it counts for a record at this offset, published by `publisher`.
-    fn counts(&self, delivery: &Delivery<'_>, client_id: &str, at: (usize, i64)) -> bool {
-        let (partition, offset) = at;
-        let since = self.since.as_ref().and_then(|since| since.get(partition));
-        let own = self.no_local && delivery.client_id == Some(client_id.as_bytes());
-        !own && since.is_none_or(|since| offset >= *since)
-    }
+    let suback = SubAck {
+        packet_id,
+        properties: properties.view(),
+        reasons,
+    };
+    let written = state.reply(|out| suback.encode(version, out));
+    debug_assert!(
+        written.is_ok(),
+        "there are fewer reasons than bytes in the SUBSCRIBE"
+    );
 }
 
-impl Grant {
-    /// Adds what one matching subscription grants.
-    pub(super) fn add(
-        &mut self,
-        subscription: &Subscription,
-        delivery: &Delivery<'_>,
-        client_id: &str,
-        at: (usize, i64),
-    ) {
-        if !subscription.counts(delivery, client_id, at) {
-            return;
-        }
-        self.wanted = true;
-        self.qos = self.qos.max(subscription.qos.min(delivery.qos));
-        self.retain |= subscription.retain_as_published && delivery.retain;
-        self.ids.extend(subscription.id);
-    }
-
-    /// Ready for the next record.
-    pub(super) fn clear(&mut self) {
-        self.ids.clear();
-        (self.wanted, self.qos, self.retain) = (false, Qos::AtMostOnce, false);
-    }
-}
-
-impl Subscriptions {
-    /// Why a filter is not accepted, if so. In 3.1.1 all refusals look the same.
-    fn refusal(
+impl Core {
+    /// Where the filters of a SUBSCRIBE begin, or why it is refused.
+    fn beginning(
         &self,
-        filter: &str,
-        properties: Properties<'_>,
-        version: Version,
-    ) -> Option<Reason> {
-        if version == Version::V5 && topic::is_shared(filter) {
-            return Some(Reason::SHARED_NOT_SUPPORTED);
+        connection: &Connection,
+        asked: &Asked<'_>,
+        packet: &Subscribe<'_>,
+    ) -> Result<Beginning, String> {
+        let Some(from) = asked.from else {
+            return Ok(Beginning::Live);
+        };
+        let fanout = self.fanout.borrow();
+        let mut state = connection.state.borrow_mut();
+        let replays = state.behind.keys().filter(|group| **group != LIVE);
+        if replays.count() >= REPLAYS_MAX {
+            return Err(format!(
+                "A client has at most {REPLAYS_MAX} replays at a time"
+            ));
         }
-        if properties
-            .user()
-            .any(|(name, _)| REPLAY_PROPERTIES.contains(&name))
-        {
-            return Some(Reason::IMPLEMENTATION_SPECIFIC);
-        }
-        if filter.split('/').count() > FILTER_LEVELS_MAX {
-            return Some(Reason::TOPIC_FILTER_INVALID);
-        }
-        let known = self.filters.contains_key(filter);
-        let full =
-            self.filters.len() >= FILTERS_MAX || self.bytes + filter.len() > FILTER_BYTES_MAX;
-        (full && !known).then_some(Reason::QUOTA_EXCEEDED)
+        let log = Log {
+            backend: &self.door.backend,
+            catalog: &self.catalog(),
+            live: fanout.next(),
+        };
+        let filters = packet.filters.iter().map(|(filter, _)| filter);
+        let beginning = log.beginning(from, filters)?;
+        state.groups += 1;
+        Ok(Beginning::Replay(state.groups, beginning.into()))
     }
 
-    fn insert(&mut self, filter: &str, subscription: Subscription) {
-        if self.filters.insert(filter.into(), subscription).is_none() {
-            self.bytes += filter.len();
-        }
-    }
-
-    fn remove(&mut self, filter: &str) -> bool {
-        let removed = self.filters.remove(filter).is_some();
-        self.bytes -= if removed { filter.len() } else { 0 };
-        removed
-    }
-
-    /// Puts together what the client gets of a record, into `grant`.
-    pub(super) fn grant(
+    /// Takes the filters in that are not refused; gives the reasons for the SUBACK.
+    fn take_filters(
         &self,
-        delivery: &Delivery<'_>,
-        client_id: &str,
-        at: (usize, i64),
-        grant: &mut Grant,
-    ) {
-        for (filter, subscription) in &self.filters {
-            if headwater_wire::topic::matches(filter, delivery.topic) {
-                grant.add(subscription, delivery, client_id, at);
+        connection: &Connection,
+        packet: &Subscribe<'_>,
+        beginning: Beginning,
+        offsets: bool,
+    ) -> Vec<u8> {
+        let mut fanout = self.fanout.borrow_mut();
+        let mut state = connection.state.borrow_mut();
+        let version = state.version();
+        let group = match &beginning {
+            Beginning::Live => LIVE,
+            Beginning::Replay(group, _) => *group,
+        };
+        let mut reasons = Vec::new();
+        for (filter, options) in packet.filters.iter() {
+            if let Some(refused) = state.subscriptions.refusal(filter, version) {
+                reasons.push(refused.0);
+                continue;
             }
+            let mut subscription = Subscription::new(options, packet.properties, offsets);
+            subscription.group = group;
+            reasons.push(subscription.granted().0);
+            self.insert(&mut fanout, connection, &mut state, filter, subscription);
         }
+        if let Beginning::Replay(group, behind) = beginning
+            && !state.subscriptions.has_none_of(group)
+        {
+            state.behind.insert(group, behind);
+        }
+        reasons
     }
 
-    /// Takes all filters out of the core's, and forgets them.
-    pub(super) fn clear(&mut self, fanout: &mut Fanout, index: u32) {
-        for filter in std::mem::take(&mut self.filters).into_keys() {
-            fanout.remove(&filter, index);
+    /// Puts one filter in the place of what the client had asked of it before.
+    fn insert(
+        &self,
+        fanout: &mut Fanout,
+        connection: &Connection,
+        state: &mut State,
+        filter: &str,
+        mut subscription: Subscription,
+    ) {
+        let index = connection.index.get();
+        let before = self.remove(fanout, connection, state, filter);
+        if subscription.group == LIVE {
+            let behind = state.behind.get(&LIVE);
+            let followed = before.filter(|before| before.group == LIVE);
+            subscription.since = match followed {
+                // What the client is still to get it gets as it asks for it now.
+                Some(before) => before.since,
+                None => behind.map(|_| fanout.positions()),
+            };
+            if let Some(Behind::Reading(id)) = behind {
+                let (reader, what) = (reader(connection, LIVE), subscription.clone());
+                self.scans.borrow_mut().insert(*id, filter, reader, what);
+            }
+            fanout.insert(filter, index, subscription.clone());
         }
-        self.bytes = 0;
+        state.subscriptions.insert(filter, subscription);
     }
 
-    /// Whether the client wants nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+    /// Takes one filter out of everything.
+    fn remove(
+        &self,
+        fanout: &mut Fanout,
+        connection: &Connection,
+        state: &mut State,
+        filter: &str,
+    ) -> Option<Subscription> {
+        let removed = state.subscriptions.remove(filter)?;
+        let group = removed.group;
+        if group == LIVE {
+            fanout.remove(filter, connection.index.get());
+        }
+        let reader = reader(connection, group);
+        let scan = match state.behind.get(&group) {
+            Some(Behind::Reading(id)) => Some(*id),
+            _ => None,
+        };
+        if let Some(id) = scan {
+            self.scans.borrow_mut().remove(id, filter, reader);
+        }
+        if state.subscriptions.has_none_of(group) {
+            state.behind.remove(&group);
+            scan.into_iter()
+                .for_each(|id| self.scans.borrow_mut().leave(id, reader));
+        }
+        Some(removed)
+    }
+
+    /// Takes everything out that a connection has subscribed to.
+    pub(super) fn forget(&self, connection: &Connection, state: &mut State) {
+        let mut fanout = self.fanout.borrow_mut();
+        let filters = state.subscriptions.iter().map(|(filter, _)| filter.into());
+        for filter in filters.collect::<Vec<Box<str>>>() {
+            self.remove(&mut fanout, connection, state, &filter);
+        }
     }
 }
 
-#[cfg(test)]
-#[path = "tests/subscribe.rs"]
-mod tests;
+fn reader(connection: &Connection, group: Group) -> Reader {
+    Reader {
+        connection: connection.index.get(),
+        group,
+    }
+}

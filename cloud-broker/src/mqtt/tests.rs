@@ -7,6 +7,7 @@ mod delivery;
 mod harness;
 mod hostile;
 mod limits;
+mod replay;
 mod sessions;
 mod tls;
 

@@ -128,12 +128,6 @@ fn filters_that_are_not_served_are_refused_one_by_one() {
         client.subscribe_with(&filters, Properties::NONE),
         [0, 0x9e, 0x8f]
     );
-    let mut replay = PropertyBuf::new();
-    replay.push_user("from", "earliest").unwrap();
-    assert_eq!(
-        client.subscribe_with(&[("b", options)], replay.view()),
-        [0x83]
-    );
     let mut old = broker.connected(Version::V311, "old");
     assert_eq!(
         old.subscribe_with(&[(deep.as_str(), options)], Properties::NONE),

@@ -288,12 +288,11 @@ impl Client {
         assert_eq!(self.try_connect(connect), Reason::SUCCESS);
     }
 
-    /// Subscribes and gives the reasons of the SUBACK.
-    pub(super) fn subscribe_with(
+    pub(super) fn send_subscribe(
         &mut self,
         filters: &[(&str, Options)],
         properties: Properties<'_>,
-    ) -> Vec<u8> {
+    ) {
         let mut buf = FilterBuf::default();
         filters
             .iter()
@@ -304,6 +303,15 @@ impl Client {
             filters: buf.view(),
         };
         self.send(&Packet::Subscribe(subscribe));
+    }
+
+    /// Subscribes and gives the reasons of the SUBACK.
+    pub(super) fn subscribe_with(
+        &mut self,
+        filters: &[(&str, Options)],
+        properties: Properties<'_>,
+    ) -> Vec<u8> {
+        self.send_subscribe(filters, properties);
         match self.expect().packet() {
             Packet::SubAck(suback) if suback.packet_id == 7 => suback.reasons.to_vec(),
             other => panic!("No SUBACK: {other:?}"),
