@@ -9,6 +9,7 @@ use headwater_tests::consume::{self, Record};
 use headwater_tests::events::Events;
 use headwater_tests::http;
 use headwater_tests::load::Load;
+use headwater_tests::peers::free_address;
 use headwater_tests::process::GIVE_UP;
 use headwater_tests::stack::{NOWHERE, Stack};
 use serde_json::{Value, json};
@@ -24,10 +25,8 @@ struct World {
 }
 
 impl World {
-    /// `host` tells the side sources of scenarios apart that run at the same time.
-    fn start(host: u8, on_missing_stream: &str) -> Self {
-        let process = std::process::id().to_be_bytes();
-        let side_door = SocketAddr::from(([127, process[2] | 1, process[3], host], 18_841));
+    fn start(on_missing_stream: &str) -> Self {
+        let side_door = free_address().expect("an address");
         let side = format!(
             "[[source]]\nkind = \"mqtt\"\nname = \"side\"\nstream = \"side\"\nlisten = \"{side_door}\"\n"
         );
@@ -183,13 +182,13 @@ fn run(world: &mut World, lost: u64) {
 
 #[test]
 fn a_lane_waits_for_its_stream() {
-    let mut world = World::start(3, "hold");
+    let mut world = World::start("hold");
     run(&mut world, 0);
 }
 
 #[test]
 fn a_lane_gives_up_where_that_is_asked_for() {
-    let mut world = World::start(4, "drop");
+    let mut world = World::start("drop");
     run(&mut world, 30);
     // Also over restarts of both.
     world.delete();

@@ -8,6 +8,7 @@ pub mod accept;
 pub mod auth;
 pub mod backend;
 pub mod cert;
+mod clock;
 pub mod commands;
 pub mod config;
 pub mod door;

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::config::LimitsConfig;
 use crate::metrics::{DoorName, Metrics};
@@ -23,6 +26,10 @@ pub struct Limits {
 
 /// Requests up to this size, in bytes, have memory of their own: batches as agents make them fit.
 pub const SMALL_BYTES_MAX: usize = 64 << 10;
+
+/// How often, and how many times, memory that others hold is asked for again.
+const RETRY: Duration = Duration::from_millis(20);
+const RETRIES: u32 = 250;
 
 /// Memory for one purpose.
 #[derive(Debug)]
@@ -161,6 +168,19 @@ impl Reserved {
             self.bytes = bytes;
         }
         granted
+    }
+
+    /// Holds `bytes` altogether, if there is so much within some seconds: others have to go on, or
+    /// are cut ([`crate::pace`]).
+    #[must_use = "without the memory the request cannot go on"]
+    pub async fn wait_for(&mut self, bytes: usize) -> bool {
+        for _ in 0..RETRIES {
+            if self.grow_to(bytes) {
+                return true;
+            }
+            sleep(RETRY).await;
+        }
+        self.grow_to(bytes)
     }
 
     /// Gives back what is above `bytes`.

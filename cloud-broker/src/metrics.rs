@@ -6,6 +6,8 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use headwater_wire::uplink::LossReason;
+
 pub use refused::RefusedApis;
 
 /// Everything that is counted. One for each broker, behind an `Arc`.
@@ -40,28 +42,13 @@ pub enum DoorName {
     Http,
 }
 
-/// Why a device gave events up (`reason` of a loss record).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "The words of the loss record, defined there")]
-pub enum LostReason {
-    Overflow,
-    Damaged,
-    Refused,
-    Restored,
-    LaneLost,
-    Recreated,
-    Wrap,
-    /// A word that is none of these.
-    Other,
-}
-
 /// One of something for each door.
 #[derive(Debug, Default)]
 pub struct PerDoor<T>([T; DoorName::ALL.len()]);
 
-/// One counter for each reason of loss.
+/// One counter for each reason of loss, and the last for what is none of them.
 #[derive(Debug, Default)]
-pub struct PerReason([Counter; LostReason::ALL.len()]);
+pub struct PerReason([Counter; LossReason::ALL.len() + 1]);
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -93,39 +80,6 @@ impl DoorName {
     }
 }
 
-impl LostReason {
-    const ALL: [Self; 8] = [
-        Self::Overflow,
-        Self::Damaged,
-        Self::Refused,
-        Self::Restored,
-        Self::LaneLost,
-        Self::Recreated,
-        Self::Wrap,
-        Self::Other,
-    ];
-
-    /// From the loss record's word.
-    pub fn from_word(word: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|reason| reason.as_str() == word);
-        known.unwrap_or(Self::Other)
-    }
-
-    /// The word in loss records and labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Overflow => "overflow",
-            Self::Damaged => "damaged",
-            Self::Refused => "refused",
-            Self::Restored => "restored",
-            Self::LaneLost => "lane-lost",
-            Self::Recreated => "recreated",
-            Self::Wrap => "wrap",
-            Self::Other => "other",
-        }
-    }
-}
-
 impl<T> PerDoor<T> {
     /// That of one door.
     pub fn of(&self, door: DoorName) -> &T {
@@ -134,9 +88,18 @@ impl<T> PerDoor<T> {
 }
 
 impl PerReason {
-    /// That of one reason.
-    pub fn of(&self, reason: LostReason) -> &Counter {
-        &self.0[reason as usize]
+    /// That of one reason; `None` is a word that this broker does not know.
+    pub fn of(&self, reason: Option<LossReason>) -> &Counter {
+        let known = LossReason::ALL;
+        let place = reason.and_then(|reason| known.iter().position(|one| *one == reason));
+        &self.0[place.unwrap_or(known.len())]
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let words = LossReason::ALL.iter().map(|reason| reason.as_str());
+        words
+            .chain(["other"])
+            .zip(self.0.iter().map(Counter::value))
     }
 }
 
@@ -203,12 +166,8 @@ impl Metrics {
             "counter",
             "Events that devices reported as lost.",
         );
-        for reason in LostReason::ALL {
-            text.line(
-                "reason",
-                reason.as_str(),
-                self.lost_events.of(reason).value(),
-            );
+        for (reason, events) in self.lost_events.lines() {
+            text.line("reason", reason, events);
         }
         text.head(
             "headwater_unrouted_publishes_total",
@@ -294,10 +253,7 @@ mod tests {
     fn the_text_has_every_fixed_name() {
         let metrics = Metrics::default();
         metrics.records_in.of(DoorName::Kafka).add(7);
-        metrics
-            .lost_events
-            .of(LostReason::from_word("lane-lost"))
-            .add(3);
+        metrics.lost_events.of("lane-lost".parse().ok()).add(3);
         metrics.connections.of(DoorName::Http).add(2);
         metrics.kafka_refused.add(28, 3);
         metrics.sync.record(Duration::from_micros(100));
@@ -325,10 +281,13 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_counter() {
-        for (place, reason) in LostReason::ALL.into_iter().enumerate() {
-            assert_eq!(LostReason::from_word(reason.as_str()), reason);
-            assert_eq!(reason as usize, place);
+        let lost = PerReason::default();
+        for (place, reason) in LossReason::ALL.iter().enumerate() {
+            lost.of(Some(*reason)).add(1 + place as u64);
         }
-        assert_eq!(LostReason::from_word("whatever"), LostReason::Other);
+        lost.of(None).add(100);
+        let lines: Vec<_> = lost.lines().collect();
+        assert_eq!((lines[0], lines[7]), (("overflow", 1), ("other", 100)));
+        assert_eq!(lines.len(), LossReason::ALL.len() + 1);
     }
 }

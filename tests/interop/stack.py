@@ -163,11 +163,16 @@ def unique(prefix):
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
+KEPT = []
+
+
 def free_address():
-    """An address that nobody listens on, for a broker that comes back to it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % probe.getsockname()[1]
+    """An address for a broker that comes back to it. A socket that never listens keeps it from those who take any."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    KEPT.append(probe)
+    return "127.0.0.1:%d" % probe.getsockname()[1]
 
 
 def eventually(attempt, what):

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use headwater_broker_core::StreamSpec;
 use headwater_broker_core::groups::Limits as GroupLimits;
 use headwater_store::Store;
 use headwater_wire::time::Millis;
 
+use crate::clock::now_ms;
 use crate::metrics::Metrics;
 
 /// Wall-clock time, ms since 1970; tests turn it by hand.
@@ -111,11 +111,5 @@ impl Options {
 }
 
 fn system_clock() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Millis(
-        since
-            .ok()
-            .and_then(|since| i64::try_from(since.as_millis()).ok())
-            .unwrap_or(0),
-    )
+    Millis(now_ms())
 }

@@ -10,7 +10,6 @@ mod json;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -25,6 +24,7 @@ use super::error::ApiError;
 use super::query::Params;
 use super::streams::{self, StreamName};
 use crate::backend::AppendError;
+use crate::clock::now_ms;
 use crate::door::Door;
 use crate::metrics::DoorName;
 use batches::{Batches, Made};
@@ -143,14 +143,6 @@ fn turn(stream: &Stream) -> u32 {
     let partitions = u32::try_from(stream.partitions.len()).unwrap_or(u32::MAX);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
     number.checked_rem(partitions).unwrap_or(0)
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since
-        .ok()
-        .and_then(|since| i64::try_from(since.as_millis()).ok())
-        .unwrap_or(0)
 }
 
 impl batches::Place {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use headwater_broker_core::StreamSpec;
 use headwater_broker_core::catalog::INTERNAL_PREFIX;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use super::query::Params;
+use super::query::{Params, content_type};
 use super::streams::{self, StreamName};
 use crate::door::Door;
 
@@ -55,10 +55,7 @@ pub(super) async fn delete(
 
 /// No page of another site can make a browser send this type without being asked first.
 fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let kind = headers.get(header::CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
+    if content_type(headers) == "application/json" {
         return Ok(());
     }
     let message = "A stream is declared as application/json";

@@ -1,9 +1,10 @@
-//! Query parameters: each is known, given once, and right, or the request is refused.
+//! What stands beside a request's body. Query parameters: each is known, given once, and right, or
+//! the request is refused.
 
 use std::str::FromStr;
 
 use axum::extract::Query;
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri, header};
 
 use super::error::ApiError;
 
@@ -68,6 +69,14 @@ impl Params {
             Some((name, _)) => Err(bad(format!("There is no parameter \"{name}\" here"))),
         }
     }
+}
+
+/// The type of a body, without its parameters, in small letters; empty if none is said.
+pub(super) fn content_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let name = kind.split(';').next().unwrap_or_default();
+    name.trim().to_ascii_lowercase()
 }
 
 /// 400 for a parameter.

@@ -2,12 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use headwater_kafka::{FrameTooLarge, LENGTH_BYTES, frame_bytes};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::sleep;
 
 use crate::limits::{Limits, Reserved};
 use crate::pace::{ARRIVAL, Pace, TooSlow};
@@ -16,9 +14,6 @@ use crate::pace::{ARRIVAL, Pace, TooSlow};
 const READ_BYTES_MIN: usize = 4 << 10;
 /// The most room that is made before reading, however much was announced.
 const READ_BYTES_MAX: usize = 1 << 20;
-/// How often, and how many times, a frame asks again for memory that others hold.
-const MEMORY_RETRY: Duration = Duration::from_millis(20);
-const MEMORY_RETRIES: u32 = 250;
 
 /// One request as it came, without its length, and the memory that it holds.
 #[derive(Debug)]
@@ -103,13 +98,8 @@ impl FrameReader {
         let most = self.arrived.len().clamp(READ_BYTES_MIN, READ_BYTES_MAX);
         let room = missing.min(most);
         let bytes = self.arrived.len() + room;
-        let mut retries = 0;
-        while !self.reserved.grow_to(bytes) {
-            if retries == MEMORY_RETRIES {
-                return Err(FrameError::NoMemory(bytes));
-            }
-            retries += 1;
-            sleep(MEMORY_RETRY).await;
+        if !self.reserved.wait_for(bytes).await {
+            return Err(FrameError::NoMemory(bytes));
         }
         self.arrived.reserve(room);
         Ok(())
@@ -132,7 +122,10 @@ impl FrameReader {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::AsyncWriteExt;
+    use tokio::time::sleep;
 
     use super::*;
     use crate::config::LimitsConfig;

@@ -1,17 +1,11 @@
 //! Memory for answers to consumers: shared with all doors, and bounded.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::sleep;
 
 use crate::limits::{Limits, Reserved};
 
 /// What every consumer is owed at a time: one batch, however small its limits (KIP-74).
 const OWED_BYTES: usize = 1 << 20;
-/// How often, and how many times, an answer asks again for memory that others hold.
-const MEMORY_RETRY: Duration = Duration::from_millis(20);
-const MEMORY_RETRIES: u32 = 250;
 
 /// What one answer holds, given back when it is dropped.
 #[derive(Debug)]
@@ -23,18 +17,10 @@ impl Room {
     pub(super) async fn take(limits: &Arc<Limits>, bytes: usize) -> Self {
         let mut reserved = limits.reserve_answer();
         let mut wanted = bytes.max(OWED_BYTES);
-        let mut retries = 0;
-        while !reserved.grow_to(wanted) {
-            if wanted > OWED_BYTES {
-                wanted = (wanted / 4).max(OWED_BYTES);
-                continue;
-            }
-            if retries == MEMORY_RETRIES {
-                break;
-            }
-            retries += 1;
-            sleep(MEMORY_RETRY).await;
+        while wanted > OWED_BYTES && !reserved.grow_to(wanted) {
+            wanted = (wanted / 4).max(OWED_BYTES);
         }
+        let _or_none_at_all = reserved.wait_for(wanted).await;
         Self(reserved)
     }
 

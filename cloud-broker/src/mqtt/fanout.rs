@@ -18,6 +18,7 @@ use super::record::Delivery;
 use super::seek::{self, Behind};
 use super::subscriptions::{At, Grant, LIVE, Subscription};
 use crate::backend::{Backend, CommittedBatch, Tail, TailStep};
+use crate::clock::now_ms;
 
 /// A core's place in the log and its clients' subscriptions.
 #[derive(Debug)]
@@ -231,13 +232,4 @@ pub(super) fn belongs(catalog: &Catalog, stream: &Stream, topic: &str) -> bool {
     catalog
         .route(topic)
         .is_some_and(|owner| owner.id == stream.id)
-}
-
-/// Wall-clock time, ms since 1970.
-pub(super) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since
-        .ok()
-        .and_then(|since| i64::try_from(since.as_millis()).ok())
-        .unwrap_or(0)
 }

@@ -9,13 +9,12 @@ use headwater_mqtt::{Bad, PropertyBuf, Publish, Qos, Reason, TooLong, Version};
 use headwater_wire::batch::{BatchError, Header, Record, payload};
 use headwater_wire::names;
 use headwater_wire::uplink::{
-    BatchRange, LaneTopic, LossKey, Topic, loss_range, producer_id, property,
+    BatchRange, LaneTopic, LossKey, LossReason, Topic, loss_range, producer_id, property,
 };
 use serde::Deserialize;
 
 use super::intake::Intake;
 use super::waiting::LaneNote;
-use crate::metrics::LostReason;
 use crate::validate::Validator;
 
 /// What is kept of `resume`.
@@ -229,7 +228,7 @@ pub(super) struct Checker {
 pub(super) struct Checked {
     header: Header,
     topics: Vec<u8>,
-    lost: Option<(LostReason, u64)>,
+    lost: Option<(Option<LossReason>, u64)>,
 }
 
 impl Checker {
@@ -292,10 +291,10 @@ impl Checker {
 }
 
 /// What a loss record says, for the counter alone.
-fn lost_events(value: &[u8]) -> (LostReason, u64) {
+fn lost_events(value: &[u8]) -> (Option<LossReason>, u64) {
     match serde_json::from_slice::<LossJson<'_>>(value) {
-        Ok(json) => (LostReason::from_word(json.reason), json.events),
-        Err(_) => (LostReason::Other, 0),
+        Ok(json) => (json.reason.parse().ok(), json.events),
+        Err(_) => (None, 0),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use headwater_wire::uplink::LossReason;
+
 /// The answers of one core's connections (`C`), in the order in which they are to be given.
 #[derive(Debug)]
 pub(super) struct Waiting<C> {
@@ -47,7 +49,7 @@ pub(super) struct LaneNote {
     /// Records in the batch.
     pub(super) records: u64,
     /// Events that the batch declares as lost, with their reason.
-    pub(super) lost: Option<(crate::metrics::LostReason, u64)>,
+    pub(super) lost: Option<(Option<LossReason>, u64)>,
 }
 
 impl<C> Default for Waiting<C> {

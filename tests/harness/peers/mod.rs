@@ -5,10 +5,14 @@ pub mod kafka;
 pub mod mosquitto;
 pub mod rumqttd;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::net;
 
 use crate::broker::ANY_DISK;
 use crate::process::{Process, node};
@@ -133,13 +137,24 @@ fn with(program: &Path, option: &str, file: &Path) -> Command {
     command
 }
 
-/// An address that nobody listens on.
+/// An address that nobody listens on, and that nobody else is given while this process lives: a
+/// socket that never listens keeps it from those who take any, and lets those listen who name it.
 ///
 /// # Errors
 /// What the system says.
 pub fn free_address() -> Result<SocketAddr, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-    listener.local_addr().map_err(|e| e.to_string())
+    static KEPT: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+    let reserved = || {
+        let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None)?;
+        net::sockopt::set_socket_reuseaddr(&socket, true)?;
+        net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let address = SocketAddr::try_from(net::getsockname(&socket)?)?;
+        KEPT.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(socket);
+        Ok(address)
+    };
+    reserved().map_err(|error: rustix::io::Errno| error.to_string())
 }
 
 /// A program of the system; if it is missing, its Debian package is installed.

@@ -4,11 +4,12 @@ mod fields;
 
 use std::fmt;
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::batches::Batches;
 use crate::http::error::ApiError;
+use crate::http::query::content_type;
 use fields::{Raw, Text};
 
 pub(super) use fields::Fields;
@@ -25,10 +26,8 @@ pub(super) enum Format {
 impl Format {
     /// By the content type. A form's default is refused, so that no other site's page can post.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
-        let kind = headers.get(header::CONTENT_TYPE);
-        let kind = kind.map_or("", |kind| kind.to_str().unwrap_or_default());
-        let name = kind.split(';').next().unwrap_or_default().trim();
-        match name.to_ascii_lowercase().as_str() {
+        let name = content_type(headers);
+        match name.as_str() {
             "application/json" => Ok(Self::Json),
             "application/x-ndjson" => Ok(Self::Lines),
             _ => Err(ApiError::bad_request(

@@ -1,9 +1,9 @@
 use headwater_mqtt::{Packet, Publish, Qos, Reason, Version};
 use headwater_wire::batch::{BatchBuilder, Compressor, Producer};
-use headwater_wire::uplink::{LostRange, Position, producer_id};
+use headwater_wire::uplink::{LossReason, LostRange, Position, producer_id};
 
 use super::harness::{Broker, Client, publish};
-use crate::metrics::{DoorName, LostReason};
+use crate::metrics::DoorName;
 
 const AGENT: &str = "gw-1~0123abcd";
 const RESUME: &str = "$hw/1/resume/events/main/0";
@@ -306,7 +306,7 @@ fn a_declared_loss_is_counted_with_its_reason() {
             .door
             .metrics
             .lost_events
-            .of(LostReason::Overflow)
+            .of(Some(LossReason::Overflow))
             .value(),
         7
     );

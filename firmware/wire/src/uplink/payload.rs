@@ -45,6 +45,9 @@ pub enum RepairReason {
 macro_rules! named {
     ($type:ident, $($variant:ident = $name:literal),+) => {
         impl $type {
+            /// All of them, in their order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The name in JSON.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
