@@ -77,6 +77,36 @@ fn uplink_topics_and_payloads() {
     replay(&checks::UPLINK);
 }
 
+#[test]
+fn what_devices_say() {
+    replay(&checks::DEVICE_STATUS);
+}
+
+#[test]
+fn the_state_of_groups() {
+    replay(&checks::GROUPS);
+}
+
+#[test]
+fn records_over_http() {
+    replay(&checks::HTTP_APPEND);
+}
+
+#[test]
+fn kafka_responses() {
+    replay(&checks::KAFKA_RESPONSE);
+}
+
+#[test]
+fn registers() {
+    replay(&checks::REGISTERS);
+}
+
+#[test]
+fn configurations_of_streams() {
+    replay(&checks::STREAM_CONFIG);
+}
+
 fn replay(check: &Check) {
     let folder = folder_of("corpus").join(check.name);
     let read = |path: &PathBuf| fs::read(path).expect("readable");

@@ -26,9 +26,10 @@ use super::streams::{self, StreamName};
 use crate::backend::AppendError;
 use crate::clock::now_ms;
 use crate::door::Door;
+use crate::limits::Reserved;
 use crate::metrics::DoorName;
 use batches::{Batches, Made};
-use json::Format;
+pub(super) use json::Format;
 
 /// Most records of one request.
 pub(super) const RECORDS_MAX: usize = 10_000;
@@ -67,12 +68,8 @@ pub(super) async fn append(
     }
     let mut memory = door.limits.reserve();
     let text = body::collect(&headers, body, &mut memory).await?;
-    let mut read = || {
-        let held = memory.bytes();
-        let mut batches = Batches::new(&stream, turn(&stream), now_ms(), held, &mut memory);
-        json::read(format, &text, &mut batches)?;
-        Ok::<_, ApiError>(batches.finish())
-    };
+    let (keyless, now_ms) = (turn(&stream), now_ms());
+    let mut read = || read(&stream, keyless, format, &text, now_ms, &mut memory);
     let made = if text.len() > INLINE_BYTES_MAX {
         block_in_place(read)
     } else {
@@ -83,6 +80,21 @@ pub(super) async fn append(
     memory.shrink_to(bytes + made.places.len() * ANSWER_BYTES);
     let answer = commit(&door, &stream, made).await?;
     Ok(json_holding(&answer, memory))
+}
+
+/// The batches that a body becomes.
+pub(super) fn read(
+    stream: &Stream,
+    keyless: u32,
+    format: Format,
+    text: &[u8],
+    now_ms: i64,
+    memory: &mut Reserved,
+) -> Result<Made, ApiError> {
+    let held = memory.bytes();
+    let mut batches = Batches::new(stream, keyless, now_ms, held, memory);
+    json::read(format, text, &mut batches)?;
+    Ok(batches.finish())
 }
 
 /// Puts every batch in line, then waits for all of them.

@@ -22,7 +22,8 @@ pub(super) async fn list(State(door): State<Door>, uri: Uri) -> Result<Json<Valu
     Ok(Json(json!({ "devices": devices })))
 }
 
-fn describe(view: &DeviceView, connected: bool) -> Value {
+/// One agent, as JSON.
+pub(super) fn describe(view: &DeviceView, connected: bool) -> Value {
     // The status is the agent's own word: anything in it may be missing or of another type.
     let status: Value = view
         .status

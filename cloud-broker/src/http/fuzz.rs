@@ -4,11 +4,17 @@ use std::ops::ControlFlow;
 
 use axum::http::Uri;
 use bytes::Bytes;
+use headwater_broker_core::{PartitionId, Stream, StreamSpec};
+use serde_json::Value;
 
+use super::append::{self, Format};
 use super::cursor::{From, Start};
 use super::query::Params;
 use super::record::{RecordJson, each_record};
-use crate::backend::StoredBatch;
+use super::{declare, devices};
+use crate::backend::{DeviceView, LaneView, StoredBatch};
+use crate::config::LimitsConfig;
+use crate::limits::Limits;
 
 /// Reads a query as `records` does; whether every parameter is known and right.
 pub fn query(text: &str) -> bool {
@@ -32,9 +38,56 @@ pub fn cursor(text: &str) -> Option<Vec<(u32, i64)>> {
     }
 }
 
-/// Whether a body declares a stream.
-pub fn declaration(body: &[u8]) -> bool {
-    super::declare::declaration(body).is_ok()
+/// The stream that a body declares.
+pub fn declaration(body: &[u8]) -> Option<StreamSpec> {
+    declare::declaration(body).ok()
+}
+
+/// Partitions of the stream that [`posted`] writes to.
+pub const POSTED_PARTITIONS: u32 = 3;
+
+/// The batches that a body becomes, by partition.
+///
+/// # Errors
+/// What the client is told.
+pub fn posted(body: &[u8], lines: bool) -> Result<Vec<(u32, Bytes)>, String> {
+    let spec = StreamSpec {
+        filters: vec!["#".to_owned()],
+        partitions: POSTED_PARTITIONS,
+        ..StreamSpec::new("s")
+    };
+    let stream = Stream {
+        id: [1; 16],
+        spec,
+        partitions: (0..POSTED_PARTITIONS).map(PartitionId).collect(),
+        internal: false,
+        created: 0,
+    };
+    let format = if lines { Format::Lines } else { Format::Json };
+    let mut memory = Limits::new(&LimitsConfig::default(), Default::default()).reserve();
+    let made = append::read(&stream, 1, format, body, 1_760_000_000_000, &mut memory);
+    let made = made.map_err(|error| error.message().to_owned())?;
+    let batches = made.batches.into_iter();
+    Ok(batches
+        .map(|(number, batch)| (number, batch.bytes))
+        .collect())
+}
+
+/// A device with one lane as it is shown after it sent this status.
+pub fn device(status: &[u8]) -> Value {
+    let view = DeviceView {
+        device: "d".into(),
+        status: Some(Bytes::copy_from_slice(status)),
+        last_seen_ms: 0,
+        lanes: vec![LaneView {
+            stream: "s".into(),
+            lane: "main".into(),
+            generation: 0,
+            partition: 0,
+            next: 456,
+        }],
+    };
+    devices::describe(&view, true)
 }
 
 /// The records of a batch as they are shown, as far as they can be read.

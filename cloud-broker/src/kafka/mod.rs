@@ -17,6 +17,7 @@ mod describe_configs;
 mod dispatch;
 mod fetch;
 mod frames;
+pub(crate) mod fuzz;
 mod groups;
 mod init_producer_id;
 mod list_offsets;

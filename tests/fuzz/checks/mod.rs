@@ -6,24 +6,37 @@
 
 mod agent_log;
 mod batch;
+mod data;
+mod device_status;
+mod groups;
 mod http;
+mod http_append;
 mod internal;
 mod kafka;
+mod kafka_response;
 mod memory_disk;
 mod mqtt;
+mod registers;
 mod settings;
 mod store;
+mod stream_config;
 mod topic;
 mod uplink;
 
 pub use agent_log::AGENT_LOG;
 pub use batch::BATCH;
+pub use device_status::DEVICE_STATUS;
+pub use groups::GROUPS;
 pub use http::HTTP;
+pub use http_append::HTTP_APPEND;
 pub use internal::INTERNAL;
 pub use kafka::KAFKA_REQUEST;
+pub use kafka_response::KAFKA_RESPONSE;
 pub use mqtt::MQTT;
+pub use registers::REGISTERS;
 pub use settings::SETTINGS;
 pub use store::STORE;
+pub use stream_config::STREAM_CONFIG;
 pub use topic::TOPIC;
 pub use uplink::UPLINK;
 
@@ -45,12 +58,18 @@ pub struct Check {
 pub const CHECKS: &[&Check] = &[
     &AGENT_LOG,
     &BATCH,
+    &DEVICE_STATUS,
+    &GROUPS,
     &HTTP,
+    &HTTP_APPEND,
     &INTERNAL,
     &KAFKA_REQUEST,
+    &KAFKA_RESPONSE,
     &MQTT,
+    &REGISTERS,
     &SETTINGS,
     &STORE,
+    &STREAM_CONFIG,
     &TOPIC,
     &UPLINK,
 ];

@@ -47,7 +47,7 @@ struct Batch {
 
 /// Where a record will lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::http) struct Place {
     pub(super) partition: u32,
     /// Among the request's records for this partition.
     pub(super) index: u32,
@@ -55,16 +55,16 @@ pub(super) struct Place {
 
 /// What is to be appended, and where each record is in it.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) batches: BTreeMap<u32, Sealed>,
+pub(in crate::http) struct Made {
+    pub(in crate::http) batches: BTreeMap<u32, Sealed>,
     pub(super) places: Vec<Place>,
 }
 
 /// One partition's batch.
 #[derive(Debug)]
-pub(super) struct Sealed {
+pub(in crate::http) struct Sealed {
     pub(super) records: u64,
-    pub(super) bytes: Bytes,
+    pub(in crate::http) bytes: Bytes,
     /// Bloom filter of its keys, for streams that MQTT subscribers read.
     pub(super) topics: Vec<u8>,
 }

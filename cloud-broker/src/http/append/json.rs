@@ -16,7 +16,7 @@ pub(super) use fields::Fields;
 
 /// How the body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(in crate::http) enum Format {
     /// `{"records":[…]}`
     Json,
     /// One record a line.
