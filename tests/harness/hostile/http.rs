@@ -32,6 +32,11 @@ const PATHS: &[&str] = &[
     "/api/v1/devices",
     "/api/v1/cluster",
     "/api/v1/groups",
+    "/api/v1/groups/g0",
+    "/api/v1/groups/%00",
+    "/api/v1/streams?internal=true",
+    "/api/v1/streams/t1/records",
+    "/api/v1/streams/__groups/records",
     "/api/v1/backup",
     "/../../etc/passwd",
     "*",
@@ -47,6 +52,9 @@ const BODIES: &[&str] = &[
     r#"{"name":"t1","filters":[],"partitions":2}"#,
     r#"{"name":"__lanes"}"#,
     r#"{"name":"t2","partitions":99999999}"#,
+    r##"{"name":"t1","filters":["x/#"],"cleanup":"compact","partition_by":"topic","retention":"1h"}"##,
+    r#"{"name":"t1","retention":"1h","retention_ms":1}"#,
+    "{\"value\":\"1\"}\n{\"key\":\"k\",\"value\":null}\n",
     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
     "\"\\ud800\"",
 ];
@@ -154,7 +162,16 @@ fn request(random: &mut Rng) -> Vec<u8> {
     let method = pick(random, METHODS);
     // What others need is not deleted.
     let path = match method {
-        "DELETE" => pick(random, &["/api/v1/streams/t1", "/api/v1/streams/nope", "/"]),
+        "DELETE" => pick(
+            random,
+            &[
+                "/api/v1/streams/t1",
+                "/api/v1/streams/nope",
+                "/api/v1/streams/__lanes",
+                "/api/v1/groups/g0",
+                "/",
+            ],
+        ),
         _ => pick(random, PATHS),
     };
     let version = pick(

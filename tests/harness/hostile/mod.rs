@@ -1,6 +1,7 @@
 //! Hostile sessions over live connections, by seed: valid requests in wrong orders, cut, flipped
 //! and split bytes, half-closed sockets. Meanwhile clients that behave must not notice.
 
+mod admin;
 mod bytes;
 mod control;
 mod http;

@@ -2,7 +2,6 @@
 
 use bytes::{Bytes, BytesMut};
 use headwater_wire::batch::{BatchBuilder, Producer};
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -12,15 +11,16 @@ use kafka_protocol::messages::offset_commit_request::{
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
-    DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest,
-    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
-    RequestKind, SyncGroupRequest, TopicName,
+    ApiKey, ApiVersionsRequest, DeleteGroupsRequest, DescribeGroupsRequest, FetchRequest,
+    FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ProduceRequest, RequestKind, SyncGroupRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::admin;
 use super::bytes::{below, mutate, noise, pick};
 use crate::rng::Rng;
 
@@ -46,12 +46,18 @@ pub(super) const APIS: &[ApiKey] = &[
     ApiKey::DeleteGroups,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
+    ApiKey::DescribeConfigs,
+    ApiKey::DescribeCluster,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::OffsetDelete,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
 ];
 
-const TOPICS: &[&str] = &["events", "t0", "t1", "t2", "nope", "__lanes", "", "a b"];
+pub(super) const TOPICS: &[&str] = &["events", "t0", "t1", "t2", "nope", "__lanes", "", "a b"];
 /// Those that may be made and deleted while others need theirs.
-const OWN_TOPICS: &[&str] = &["t0", "t1", "t2"];
-const GROUPS: &[&str] = &["g0", "g1", ""];
+pub(super) const OWN_TOPICS: &[&str] = &["t0", "t1", "t2"];
+pub(super) const GROUPS: &[&str] = &["g0", "g1", ""];
 
 /// A request, and whether its answer may be long in coming because others are waited for.
 pub(super) fn request(random: &mut Rng, api: ApiKey) -> Option<RequestKind> {
@@ -67,11 +73,7 @@ pub(super) fn request(random: &mut Rng, api: ApiKey) -> Option<RequestKind> {
         ApiKey::InitProducerId => InitProducerIdRequest::default()
             .with_transaction_timeout_ms(number(random))
             .into(),
-        ApiKey::CreateTopics => create_topics(random).into(),
-        ApiKey::DeleteTopics => DeleteTopicsRequest::default()
-            .with_topic_names(vec![topic(pick(random, OWN_TOPICS))])
-            .into(),
-        _ => return of_group(random, api),
+        _ => return admin::request(random, api).or_else(|| of_group(random, api)),
     };
     Some(request)
 }
@@ -84,6 +86,7 @@ fn of_group(random: &mut Rng, api: ApiKey) -> Option<RequestKind> {
         ApiKey::JoinGroup => JoinGroupRequest::default()
             .with_group_id(group)
             .with_member_id(member)
+            .with_group_instance_id(random.one_in(4).then(|| text("i1")))
             .with_session_timeout_ms(pick(random, &[6_000, 0, i32::MAX]))
             .with_rebalance_timeout_ms(1_000)
             .with_protocol_type(text("consumer"))
@@ -95,6 +98,11 @@ fn of_group(random: &mut Rng, api: ApiKey) -> Option<RequestKind> {
             .into(),
         ApiKey::SyncGroup => SyncGroupRequest::default()
             .with_group_id(group)
+            .with_assignments(vec![
+                SyncGroupRequestAssignment::default()
+                    .with_member_id(member.clone())
+                    .with_assignment(noise(random, 40).into()),
+            ])
             .with_member_id(member)
             .with_generation_id(number(random))
             .into(),
@@ -209,16 +217,6 @@ fn metadata(random: &mut Rng) -> MetadataRequest {
         .with_allow_auto_topic_creation(random.one_in(2))
 }
 
-fn create_topics(random: &mut Rng) -> CreateTopicsRequest {
-    let of_topic = CreatableTopic::default()
-        .with_name(topic(pick(random, OWN_TOPICS)))
-        .with_num_partitions(pick(random, &[1, 2, -1, 0, i32::MAX]))
-        .with_replication_factor(pick(random, &[1, -1, 3]));
-    CreateTopicsRequest::default()
-        .with_topics(vec![of_topic])
-        .with_timeout_ms(1_000)
-}
-
 fn offset_commit(random: &mut Rng, group: GroupId) -> OffsetCommitRequest {
     let partition = OffsetCommitRequestPartition::default()
         .with_partition_index(number(random))
@@ -233,7 +231,7 @@ fn offset_commit(random: &mut Rng, group: GroupId) -> OffsetCommitRequest {
 }
 
 /// A small number, or one that is none.
-fn number(random: &mut Rng) -> i32 {
+pub(super) fn number(random: &mut Rng) -> i32 {
     pick(random, &[0, 0, 1, 2, 3, -1, -2, i32::MAX, i32::MIN])
 }
 
