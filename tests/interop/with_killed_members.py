@@ -1,4 +1,4 @@
-"""A group of ten members, five of librdkafka and five of kafka-python, that are killed and started again thirty times."""
+"""A group of ten members, of librdkafka, kafka-python and Java, that are killed and started again thirty times."""
 
 import itertools
 import pathlib
@@ -12,10 +12,11 @@ import time
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import java
 from stack import eventually, unique
 
 SEED, PARTITIONS, ROUNDS, KILLS_A_ROUND = 20261124, 64, 10, 3
-KINDS = ["librdkafka", "python"] * 5
+KINDS = ["librdkafka", "python"] * 4 + ["python", "java"]
 MEMBER = pathlib.Path(__file__).parent / "member.py"
 
 
@@ -27,12 +28,16 @@ class Members:
         self.folder = stack.folder / group
         self.folder.mkdir()
         self.numbers = itertools.count()
+        self.java = java.member(stack.programs)
         self.children = [self.start(kind) for kind in KINDS]
 
     def start(self, kind):
         notes = self.folder / f"{next(self.numbers)}-{kind}"
-        return subprocess.Popen([sys.executable, MEMBER, kind, *self.words, notes], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if kind == "java" and self.java:
+            command = [*self.java, *self.words, notes, *java.limits()]
+        else:
+            command = [sys.executable, MEMBER, kind.replace("java", "librdkafka"), *self.words, notes]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def kill(self, place):
         self.children[place].send_signal(signal.SIGKILL)
