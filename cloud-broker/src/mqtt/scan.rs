@@ -14,11 +14,12 @@ use tokio::task::spawn_local;
 use super::connection::{Connection, End};
 use super::core::Core;
 use super::deliver::Delivered;
-use super::fanout::{Fanout, belongs, now_ms, stream_of};
+use super::fanout::{Fanout, belongs, stream_of};
 use super::record::Delivery;
 use super::seek::{self, Behind, Place};
 use super::subscriptions::{At, Grant, Group, LIVE, Subscription};
 use crate::backend::{ReadError, StoredBatch};
+use crate::clock::now_ms;
 use crate::limits::Reserved;
 
 /// Bytes of batches that a scan holds while it decides which comes next.
