@@ -27,6 +27,8 @@ pub struct Metrics {
     pub oversized_deliveries: Counter,
     /// Kafka requests of an API or version that is not spoken here.
     pub kafka_refused: RefusedApis,
+    /// Bytes that were read from the store, since memory did not have them.
+    pub store_read_bytes: Counter,
     /// Time that each sync of the journal took.
     pub sync: Histogram,
 }
@@ -193,6 +195,12 @@ impl Metrics {
         for door in DoorName::ALL {
             text.line("door", door.as_str(), self.connections.of(door).value());
         }
+        text.head(
+            "headwater_store_read_bytes_total",
+            "counter",
+            "Bytes of records read from the store, since memory did not have them.",
+        );
+        text.plain("", self.store_read_bytes.value());
         text.histogram(
             "headwater_sync_seconds",
             "Time of a sync of the journal.",

@@ -107,13 +107,22 @@ impl<K: Ord, V> Interest<K, V> {
     /// Whether a batch with this Bloom filter may hold a topic that some filter here matches.
     #[must_use]
     pub fn may_match(&self, batch_topics: &[u8]) -> bool {
+        self.may_match_of(batch_topics, |_, _| true)
+    }
+
+    /// As [`Interest::may_match`], for those subscriptions alone that `counts` says yes to; more
+    /// may be asked for than do.
+    #[must_use]
+    pub fn may_match_of(&self, batch_topics: &[u8], counts: impl Fn(&K, &V) -> bool) -> bool {
         if self.is_empty() || batch_topics.is_empty() {
             return !self.is_empty();
         }
         let mut open = vec![ROOT];
         while let Some(at) = open.pop() {
             let node = &self.nodes[at];
-            if !node.subscribers.is_empty() || node.one.is_some() || node.rest.is_some() {
+            let mut subscribers = node.subscribers.iter();
+            let asked = subscribers.any(|(who, what)| counts(who, what));
+            if asked || node.one.is_some() || node.rest.is_some() {
                 return true;
             }
             let children = node.named.values();

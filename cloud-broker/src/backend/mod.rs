@@ -15,6 +15,7 @@ mod ids;
 mod inbox;
 mod open;
 mod options;
+mod outline;
 mod read;
 mod registers;
 mod shared;
@@ -43,6 +44,7 @@ pub use error::{AppendError, CreateError, DeleteError, OpenError, ReadError, Una
 pub use groups::Coordinator;
 pub use inbox::{Busy, Inbox, Progress, Submit};
 pub use options::{Clock, Options, Space};
+pub use outline::Piece;
 pub use read::{Bounds, StoredBatch};
 pub use watch::Watch;
 

@@ -20,6 +20,7 @@ use super::error::OpenError;
 use super::groups::{Coordinator, Desk};
 use super::ids::ProducerIds;
 use super::options::Options;
+use super::outline::Outlines;
 use super::random;
 use super::registers::{self, Claim};
 use super::shared::Shared;
@@ -136,6 +137,7 @@ fn assemble(
         table: ArcSwap::new(Arc::new(table)),
         gone: Arc::new(Cell::gone()),
         ring: Arc::new(Ring::new(options.recent_bytes)),
+        outlines: Outlines::new(OUTLINE_BYTES),
         incarnations: journals,
         inboxes: Mutex::default(),
         jobs: Mutex::default(),
@@ -149,6 +151,9 @@ fn assemble(
     let worker = Worker::new(Arc::clone(&shared), journal, writer, snapshots, end);
     (shared, worker, desk)
 }
+
+/// Memory for what is known of the newest batches without reading them.
+const OUTLINE_BYTES: usize = 16 << 20;
 
 /// Ends a journal of an earlier life. Gives the tombstone's slot.
 fn put_tombstone(

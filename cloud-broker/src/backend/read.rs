@@ -83,7 +83,15 @@ impl Backend {
     ) -> Result<Vec<StoredBatch>, ReadError> {
         match self.with_cell(partition, |cell| cell.find(offset, max_bytes))?? {
             Found::Recent(batches) => Ok(batches),
-            Found::Cold(batches) => batches.iter().map(|batch| self.load(batch)).collect(),
+            Found::Cold(batches) => {
+                let read: Result<Vec<_>, _> = batches.iter().map(|b| self.load(b)).collect();
+                let bytes = |batches: &Vec<StoredBatch>| {
+                    batches.iter().map(|b| b.bytes.len()).sum::<usize>()
+                };
+                let counter = &self.shared.options.metrics.store_read_bytes;
+                counter.add(read.as_ref().map_or(0, bytes) as u64);
+                read
+            }
         }
     }
 

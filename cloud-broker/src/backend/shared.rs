@@ -16,6 +16,7 @@ use super::groups::{Coordinator, Receipt};
 use super::ids::ProducerIds;
 use super::inbox::Inbox;
 use super::options::Options;
+use super::outline::Outlines;
 use super::table::Cell;
 use super::{AppendError, Appended, CreateError, DeleteError, Unavailable};
 
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     /// What stands there in the place of every partition whose stream was deleted.
     pub(super) gone: Arc<Cell>,
     pub(super) ring: Arc<Ring>,
+    pub(super) outlines: Outlines,
     /// Whose journals the places in the table speak of; the last is this one.
     pub(super) incarnations: Vec<Incarnation>,
     pub(super) inboxes: Mutex<Vec<Arc<Inbox>>>,

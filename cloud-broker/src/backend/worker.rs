@@ -235,6 +235,7 @@ impl Worker {
                 topics: entry.topics.clone().into(),
             };
             batches.push(committed(*partition, &stored));
+            self.shared.outlines.push(*partition, &stored);
             let place = written.place(entry.pos, entry.len);
             table[partition.index()].push(entry, place, stored);
         }

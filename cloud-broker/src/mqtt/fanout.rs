@@ -15,7 +15,7 @@ use super::core::Core;
 use super::deliver::Delivered;
 use super::opened::{Opened, Opener};
 use super::record::Delivery;
-use super::seek::{self, Behind};
+use super::seek::{self, Behind, Manner};
 use super::subscriptions::{At, Grant, LIVE, Subscription};
 use crate::backend::{Backend, CommittedBatch, Tail, TailStep};
 use crate::clock::now_ms;
@@ -121,7 +121,8 @@ impl Core {
             let mut state = connection.state.borrow_mut();
             let follows = !state.subscriptions.has_none_of(LIVE);
             if follows && !state.behind.contains_key(&LIVE) {
-                state.behind.insert(LIVE, Behind::at(fanout.next.clone()));
+                let behind = Behind::at(fanout.next.clone(), Manner::InCompany);
+                state.behind.insert(LIVE, behind);
                 seek::begin(self, connection);
             }
         }
@@ -219,7 +220,7 @@ impl Core {
             Delivered::Full => {
                 let mut next = fanout.next.clone();
                 next[at.index] = at.offset;
-                state.behind.insert(LIVE, Behind::at(next));
+                state.behind.insert(LIVE, Behind::at(next, Manner::Alone));
                 seek::begin(self, connection);
             }
         }

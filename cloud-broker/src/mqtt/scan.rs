@@ -1,31 +1,35 @@
-//! A pass through the log for subscriptions that are behind. Batches are read in order of their
-//! arrival, then of their partition, and within a partition by offset; each is opened only if a
-//! reader may want something of it, and once for all of them.
+//! Passes through the log for subscriptions that are behind. Batches are given out in order of
+//! their arrival, then of their partition, and within a partition by offset. What no reader can
+//! want, by the topic filters, is not read; what is read is read, and opened, once for all readers.
+//!
+//! Readers that come together read together (`core/src/replay/company.rs`). One that is full drops
+//! out and goes on alone, so that it holds up nobody; those that a scan does not come to for seconds
+//! go on with another.
 
-use std::collections::BTreeMap;
+mod give;
+mod read;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use headwater_broker_core::PartitionId;
 use headwater_broker_core::interest::Interest;
+use headwater_broker_core::replay::{Company, Part, may_join};
 use headwater_mqtt::{PropertyBuf, Reason};
+use headwater_wire::time::Millis;
 use tokio::task::spawn_local;
 
+use self::read::Stretch;
 use super::connection::{Connection, End};
 use super::core::Core;
-use super::deliver::Delivered;
-use super::fanout::{Fanout, belongs, stream_of};
-use super::record::Delivery;
-use super::seek::{self, Behind, Place};
-use super::subscriptions::{At, Grant, Group, LIVE, Subscription};
-use crate::backend::{ReadError, StoredBatch};
-use crate::clock::now_ms;
+use super::seek::{Manner, Place};
+use super::subscriptions::{At, Grant, Group, Subscription};
+use crate::backend::{Piece, ReadError, StoredBatch};
 use crate::limits::Reserved;
 
-/// Bytes of batches that a scan holds while it decides which comes next.
-pub(super) const HELD_BYTES_MAX: usize = 1 << 20;
-/// Bytes that are asked of the log at once: one batch comes in any case.
-const READ_BYTES_MAX: usize = 1;
+/// How often a scan looks whether some reader is better off without it.
+const CHECK_EVERY_MS: i64 = 1_000;
 
 /// Names a scan of its core; never given twice.
 pub(super) type ScanId = u64;
@@ -39,25 +43,44 @@ pub(super) struct Reader {
 }
 
 /// The scans of one core.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scans {
-    running: BTreeMap<ScanId, Scan>,
+    /// All of them, the one that waits for company included.
+    scans: BTreeMap<ScanId, Scan>,
+    gathering: Option<(ScanId, Company)>,
+    /// When one that others may join last began.
+    began: Option<Millis>,
     last: ScanId,
+    clock: Instant,
 }
 
 #[derive(Debug)]
 struct Scan {
+    /// Whether others may join.
+    shared: bool,
+    begun: bool,
     place: Place,
+    ahead: BTreeMap<usize, Ahead>,
+    held_bytes: usize,
+    /// Partitions that it has to read, about.
+    behind: usize,
     /// Memory for the batches that it holds.
     held: Reserved,
     interest: Interest<Reader, Subscription>,
-    readers: Vec<Reader>,
-    /// The batch that is next, with its partition, if it had to be read again.
-    due: Option<(usize, StoredBatch)>,
+    readers: BTreeMap<Reader, Part>,
+    checked: Millis,
     /// Memory that is used again.
     targets: Vec<(Reader, Subscription)>,
     grant: Grant,
     properties: PropertyBuf,
+}
+
+/// What is known of a partition from its next offset on: first batches that have been read, then
+/// what lies behind them.
+#[derive(Debug, Default)]
+struct Ahead {
+    batches: VecDeque<StoredBatch>,
+    pieces: VecDeque<Piece>,
 }
 
 /// What is to be done next for a scan.
@@ -66,36 +89,56 @@ enum Step {
     Ended,
     /// More can be given out at once.
     More,
-    /// These partitions have to be read from the disk, from these offsets.
-    Read(Vec<(PartitionId, i64)>),
-    /// The batch of this partition at this offset is next, and has to be read.
-    Fetch(PartitionId, i64),
+    /// This has to be read from the disk.
+    Read(Stretch),
 }
 
-/// Begins a scan for one reader, in a task of its own.
+/// Has a reader read for from `place` on; gives by which scan.
 pub(super) fn begin<'f>(
     core: &Rc<Core>,
-    id: ScanId,
+    reader: Reader,
+    place: Place,
+    manner: Manner,
+    filters: impl Iterator<Item = (&'f str, &'f Subscription)>,
+) -> ScanId {
+    let mut scans = core.scans.borrow_mut();
+    let now = scans.now();
+    let (id, start) = scans.scan_for(&place, manner, now);
+    let scan = scans.scans.entry(id).or_insert_with(|| {
+        let held = core.door.limits.reserve_answer();
+        Scan::new(place.place(), manner, held, now)
+    });
+    scan.take(reader, place, now, filters);
+    match start {
+        Start::Joined => {}
+        Start::Now => drop(spawn_local(run(Rc::clone(core), id))),
+        Start::Waits => drop(spawn_local(gather(Rc::clone(core), id))),
+    }
+    id
+}
+
+/// Has a reader that another scan has sent away read for by a new one, with others that were.
+fn begin_apart<'f>(
+    core: &Rc<Core>,
+    apart: &mut Option<ScanId>,
     reader: Reader,
     place: Place,
     filters: impl Iterator<Item = (&'f str, &'f Subscription)>,
-) {
-    let mut interest = Interest::default();
-    for (filter, subscription) in filters {
-        interest.insert(filter, reader, subscription.clone());
+) -> ScanId {
+    let mut scans = core.scans.borrow_mut();
+    let now = scans.now();
+    let id = *apart.get_or_insert_with(|| {
+        let id = scans.new_id();
+        let held = core.door.limits.reserve_answer();
+        let scan = Scan::new(place.place(), Manner::InCompany, held, now);
+        scans.scans.insert(id, scan);
+        spawn_local(run(Rc::clone(core), id));
+        id
+    });
+    if let Some(scan) = scans.scans.get_mut(&id) {
+        scan.take(reader, place, now, filters);
     }
-    let scan = Scan {
-        place,
-        held: core.door.limits.reserve_answer(),
-        interest,
-        readers: vec![reader],
-        due: None,
-        targets: Vec::new(),
-        grant: Grant::default(),
-        properties: PropertyBuf::new(),
-    };
-    core.scans.borrow_mut().running.insert(id, scan);
-    spawn_local(run(Rc::clone(core), id));
+    id
 }
 
 /// The client is told to come again: better than a hole that it does not see.
@@ -108,336 +151,176 @@ pub(super) fn give_up(connection: &Connection, error: &ReadError) {
 }
 
 async fn run(core: Rc<Core>, id: ScanId) {
+    core.scans.borrow_mut().begins(id);
     loop {
         match core.scan_on(id) {
             Step::Ended => break,
             Step::More => tokio::task::yield_now().await,
-            Step::Read(places) => core.read_heads(id, places).await,
-            Step::Fetch(partition, offset) => core.read_due(id, partition, offset).await,
+            Step::Read(stretch) => core.read(id, stretch).await,
         }
         core.flush_marked();
     }
     core.flush_marked();
 }
 
-impl Scans {
-    /// A name for the next scan.
-    pub(super) fn new_id(&mut self) -> ScanId {
-        self.last += 1;
-        self.last
+/// Waits for company, then begins.
+async fn gather(core: Rc<Core>, id: ScanId) {
+    loop {
+        let left = {
+            let scans = core.scans.borrow();
+            let Some((_, company)) = scans.gathering.filter(|(waits, _)| *waits == id) else {
+                return;
+            };
+            company.due().0.saturating_sub(scans.now().0)
+        };
+        match u64::try_from(left) {
+            Ok(left) if left > 0 => tokio::time::sleep(Duration::from_millis(left)).await,
+            _ => break,
+        }
     }
+    core.scans.borrow_mut().gathering = None;
+    run(core, id).await;
+}
 
+/// How a reader comes to a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// It runs already, or others wait for it.
+    Joined,
+    /// It begins at once.
+    Now,
+    /// It waits for company.
+    Waits,
+}
+
+impl Default for Scans {
+    fn default() -> Self {
+        Self {
+            scans: BTreeMap::new(),
+            gathering: None,
+            began: None,
+            last: 0,
+            clock: Instant::now(),
+        }
+    }
+}
+
+impl Scans {
     /// A reader wants one thing more.
     pub(super) fn insert(&mut self, id: ScanId, filter: &str, reader: Reader, what: Subscription) {
-        if let Some(scan) = self.running.get_mut(&id) {
+        if let Some(scan) = self.scans.get_mut(&id) {
             scan.interest.insert(filter, reader, what);
         }
     }
 
     /// A reader does not want something any more.
     pub(super) fn remove(&mut self, id: ScanId, filter: &str, reader: Reader) {
-        if let Some(scan) = self.running.get_mut(&id) {
+        if let Some(scan) = self.scans.get_mut(&id) {
             scan.interest.remove(filter, &reader);
         }
     }
 
     /// A reader whose filters have been taken out is gone.
     pub(super) fn leave(&mut self, id: ScanId, reader: Reader) {
-        if let Some(scan) = self.running.get_mut(&id) {
-            scan.readers.retain(|other| *other != reader);
-        }
-    }
-}
-
-impl Core {
-    fn scan_on(self: &Rc<Self>, id: ScanId) -> Step {
-        let Some(mut scan) = self.scans.borrow_mut().running.remove(&id) else {
-            return Step::Ended;
-        };
-        let step = self.step(&mut scan);
-        if !matches!(step, Step::Ended) {
-            self.scans.borrow_mut().running.insert(id, scan);
-        }
-        step
-    }
-
-    /// Gives out one batch.
-    fn step(self: &Rc<Self>, scan: &mut Scan) -> Step {
-        if scan.readers.is_empty() {
-            return Step::Ended;
-        }
-        let mut fanout = self.fanout.borrow_mut();
-        if let Some((index, batch)) = scan.due.take() {
-            self.give_batch(&mut fanout, scan, index, &batch);
-            return Step::More;
-        }
-        match self.fill(&fanout, scan) {
-            Ok(cold) if cold.is_empty() => {}
-            Ok(cold) => return Step::Read(cold),
-            Err(error) => return self.fail(scan, &error),
-        }
-        let Some(earliest) = scan.place.pop() else {
-            self.go_live(&mut fanout, scan);
-            return Step::Ended;
-        };
-        scan.held.shrink_to(scan.place.held_bytes());
-        match earliest.batch {
-            Some(batch) => self.give_batch(&mut fanout, scan, earliest.partition, &batch),
-            None => {
-                let partition = partition_at(earliest.partition);
-                return Step::Fetch(partition, scan.place.next(earliest.partition));
-            }
-        }
-        Step::More
-    }
-
-    /// Finds the next batch of every partition that is behind live delivery, as far as memory has
-    /// it; gives what must be read.
-    fn fill(&self, fanout: &Fanout, scan: &mut Scan) -> Result<Vec<(PartitionId, i64)>, ReadError> {
-        let catalog = self.catalog();
-        let mut cold = Vec::new();
-        let unknown: Vec<_> = scan.place.unknown(fanout.next()).collect();
-        for (index, next) in unknown {
-            let partition = partition_at(index);
-            let live = fanout.next()[index];
-            if stream_of(&catalog, partition).is_none() {
-                scan.place.skip_to(index, live);
-                continue;
-            }
-            let next = next.max(self.door.backend.bounds(partition).start);
-            scan.place.skip_to(index, next.min(live));
-            if next >= live {
-                continue;
-            }
-            let read = self
-                .door
-                .backend
-                .read_recent(partition, next, READ_BYTES_MAX);
-            match read {
-                None => cold.push((partition, next)),
-                Some(Ok(batches)) => scan.take_head(index, live, batches),
-                // Its stream was deleted at this moment.
-                Some(Err(ReadError::NoPartition)) => scan.place.skip_to(index, live),
-                Some(Err(error)) => return Err(error),
-            }
-        }
-        Ok(cold)
-    }
-
-    fn give_batch(
-        self: &Rc<Self>,
-        fanout: &mut Fanout,
-        scan: &mut Scan,
-        index: usize,
-        batch: &StoredBatch,
-    ) {
-        let catalog = self.catalog();
-        let partition = partition_at(index);
-        let from = scan.place.next(index);
-        let stream = stream_of(&catalog, partition);
-        let wanted = stream.filter(|_| scan.interest.may_match(&batch.topics));
-        if let Some(stream) = wanted {
-            let opened = fanout.open(partition, &batch.bytes);
-            let whole = opened.as_ref().map(|opened| &opened.bytes);
-            let now_ms = now_ms();
-            for (offset, record) in opened.iter().flat_map(|opened| opened.records(from)) {
-                let delivery = Delivery::of(record, batch.arrival_ms, now_ms);
-                let Some(delivery) = delivery.filter(|d| belongs(&catalog, stream, d.topic)) else {
-                    continue;
-                };
-                let at = At::of(&catalog, stream, partition, offset);
-                self.give_to_readers(scan, &delivery, at, whole);
-            }
-        }
-        scan.place.skip_to(index, batch.last_offset + 1);
-    }
-
-    fn give_to_readers(
-        self: &Rc<Self>,
-        scan: &mut Scan,
-        delivery: &Delivery<'_>,
-        at: At<'_>,
-        whole: Option<&bytes::Bytes>,
-    ) {
-        let mut targets = std::mem::take(&mut scan.targets);
-        scan.interest.matches(delivery.topic, |reader, what| {
-            targets.push((*reader, what.clone()));
-        });
-        if !targets.is_empty() {
-            targets.sort_by_key(|(reader, _)| *reader);
-            delivery.write_properties(&mut scan.properties);
-        }
-        for of_one in targets.chunk_by(|a, b| a.0 == b.0) {
-            self.give_to_reader(scan, delivery, at, whole, of_one);
-        }
-        targets.clear();
-        scan.targets = targets;
-    }
-
-    fn give_to_reader(
-        self: &Rc<Self>,
-        scan: &mut Scan,
-        delivery: &Delivery<'_>,
-        at: At<'_>,
-        whole: Option<&bytes::Bytes>,
-        subscriptions: &[(Reader, Subscription)],
-    ) {
-        let connections = self.connections.borrow();
-        let first = subscriptions.first();
-        let found =
-            first.and_then(|(reader, _)| Some((*reader, connections.at(reader.connection)?)));
-        let Some((reader, connection)) = found else {
-            return;
-        };
-        let mut state = connection.state.borrow_mut();
-        let state = &mut *state;
-        let (Some(session), None) = (&state.session, state.end) else {
-            return;
-        };
-        scan.grant.clear();
-        for (_, subscription) in subscriptions {
-            scan.grant
-                .add(subscription, delivery, &session.client_id, at);
-        }
-        match state.deliver(delivery, &scan.grant, at, &scan.properties, whole) {
-            Delivered::Done => self.mark(connection),
-            Delivered::NotWanted => {}
-            Delivered::Full => {
-                let place = scan.drop_out(reader, at, state.subscriptions.of(reader.group));
-                state.behind.insert(reader.group, Behind::Waiting(place));
-                seek::begin(self, connection);
-            }
+        if let Some(scan) = self.scans.get_mut(&id) {
+            scan.readers.remove(&reader);
         }
     }
 
-    /// All readers have come to where live delivery is.
-    fn go_live(&self, fanout: &mut Fanout, scan: &mut Scan) {
-        let connections = self.connections.borrow();
-        // Those that followed live before come first: where they are decides for the others.
-        scan.readers.sort_by_key(|reader| reader.group);
-        for reader in std::mem::take(&mut scan.readers) {
-            let Some(connection) = connections.at(reader.connection) else {
-                continue;
-            };
-            let mut state = connection.state.borrow_mut();
-            let state = &mut *state;
-            state.behind.remove(&reader.group);
-            if reader.group == LIVE {
-                continue;
-            }
-            let live = state.behind.get(&LIVE);
-            let since = live.map(|_| fanout.positions());
-            for (filter, subscription) in state.subscriptions.of_mut(reader.group) {
-                subscription.group = LIVE;
-                subscription.since.clone_from(&since);
-                fanout.insert(filter, reader.connection, subscription.clone());
-                if let Some(Behind::Reading(id)) = live {
-                    let mut scans = self.scans.borrow_mut();
-                    let reader = Reader {
-                        group: LIVE,
-                        ..reader
-                    };
-                    scans.insert(*id, filter, reader, subscription.clone());
-                }
-            }
+    fn begins(&mut self, id: ScanId) {
+        let now = self.now();
+        if let Some(scan) = self.scans.get_mut(&id) {
+            self.began = Some(now).filter(|_| scan.shared).or(self.began);
+            scan.begun = true;
+            scan.readers.values_mut().for_each(|part| part.begins(now));
         }
     }
 
-    fn fail(&self, scan: &Scan, error: &ReadError) -> Step {
-        let connections = self.connections.borrow();
-        let readers = scan.readers.iter();
-        for connection in readers.filter_map(|reader| connections.at(reader.connection)) {
-            give_up(connection, error);
+    /// Time since the core began.
+    fn now(&self) -> Millis {
+        Millis(i64::try_from(self.clock.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn scan_for(&mut self, place: &Place, manner: Manner, now: Millis) -> (ScanId, Start) {
+        if manner == Manner::Alone {
+            return (self.new_id(), Start::Now);
         }
-        Step::Ended
-    }
-
-    /// Reads batches that are not in memory, away from the core's thread.
-    async fn read_heads(&self, id: ScanId, places: Vec<(PartitionId, i64)>) {
-        let backend = Arc::clone(&self.door.backend);
-        let read = tokio::task::spawn_blocking(move || {
-            let read = |(partition, offset): (PartitionId, i64)| {
-                let batches = backend.read(partition, offset, READ_BYTES_MAX);
-                batches.map(|batches| (partition.index(), batches))
-            };
-            places.into_iter().map(read).collect::<Result<Vec<_>, _>>()
-        });
-        let read = read.await;
-        self.take_in(id, read, |scan, live, (index, batches)| {
-            let live = live.get(index).copied().unwrap_or(0);
-            scan.take_head(index, live, batches);
-        });
-    }
-
-    async fn read_due(&self, id: ScanId, partition: PartitionId, offset: i64) {
-        let backend = Arc::clone(&self.door.backend);
-        let read = tokio::task::spawn_blocking(move || {
-            backend
-                .read(partition, offset, READ_BYTES_MAX)
-                .map(|batches| vec![batches])
-        });
-        let read = read.await;
-        self.take_in(id, read, |scan, _, batches| {
-            let first = batches.into_iter().next();
-            scan.due = first.map(|batch| (partition.index(), batch));
-        });
-    }
-
-    fn take_in<T>(
-        &self,
-        id: ScanId,
-        read: Result<Result<Vec<T>, ReadError>, tokio::task::JoinError>,
-        mut take: impl FnMut(&mut Scan, &[i64], T),
-    ) {
-        let Some(mut scan) = self.scans.borrow_mut().running.remove(&id) else {
-            return;
-        };
-        match read {
-            Ok(Ok(read)) => {
-                let fanout = self.fanout.borrow();
-                for found in read {
-                    take(&mut scan, fanout.next(), found);
-                }
-            }
-            // Retention or a deletion was faster; the next step sees what there is now.
-            Ok(Err(ReadError::OffsetOutOfRange | ReadError::NoPartition)) => {}
-            Ok(Err(error)) => {
-                self.fail(&scan, &error);
-                return;
-            }
-            Err(stopped) => tracing::debug!("Reading the log was cut short: {stopped}"),
+        if let Some((id, company)) = &mut self.gathering {
+            company.joined(now);
+            return (*id, Start::Joined);
         }
-        self.scans.borrow_mut().running.insert(id, scan);
+        let mut shared = self.scans.iter().filter(|(_, scan)| scan.shared);
+        if let Some((id, _)) = shared.find(|(_, scan)| may_join(place, &scan.place)) {
+            return (*id, Start::Joined);
+        }
+        let runs = self.scans.values().any(|scan| scan.shared);
+        let id = self.new_id();
+        if !runs && Company::is_needless(self.began, now) {
+            self.began = Some(now);
+            return (id, Start::Now);
+        }
+        self.gathering = Some((id, Company::new(now)));
+        (id, Start::Waits)
+    }
+
+    fn new_id(&mut self) -> ScanId {
+        self.last += 1;
+        self.last
     }
 }
 
 impl Scan {
-    /// Keeps the first batch; if there is none, the log has nothing more before live delivery.
-    fn take_head(&mut self, index: usize, live: i64, batches: Vec<StoredBatch>) {
-        let Some(first) = batches.into_iter().next() else {
-            return self.place.skip_to(index, live);
-        };
-        let (arrival_ms, bytes) = (first.arrival_ms, first.bytes.len());
-        self.place.offer(index, arrival_ms, bytes, first);
-        if !self.held.grow_to(self.place.held_bytes()) {
-            self.place.let_go(index);
+    fn new(place: Place, manner: Manner, held: Reserved, now: Millis) -> Self {
+        Self {
+            shared: manner == Manner::InCompany,
+            begun: false,
+            place,
+            ahead: BTreeMap::new(),
+            held_bytes: 0,
+            behind: 1,
+            held,
+            interest: Interest::default(),
+            readers: BTreeMap::new(),
+            checked: now,
+            targets: Vec::new(),
+            grant: Grant::default(),
+            properties: PropertyBuf::new(),
         }
     }
 
-    /// The reader goes, and has got everything before `at`; gives its place.
+    /// A reader joins; one that begins earlier than the others can do so only before the scan
+    /// begins.
+    fn take<'f>(
+        &mut self,
+        reader: Reader,
+        place: Place,
+        now: Millis,
+        filters: impl Iterator<Item = (&'f str, &'f Subscription)>,
+    ) {
+        debug_assert!(!self.begun || may_join(&place, &self.place));
+        self.place.lower_to(&place);
+        for (filter, subscription) in filters {
+            self.interest.insert(filter, reader, subscription.clone());
+        }
+        self.readers.insert(reader, Part::new(place, now));
+    }
+
+    /// A reader goes that has got everything before its place; gives that.
     fn drop_out<'f>(
         &mut self,
         reader: Reader,
-        at: At<'_>,
+        at: Option<At<'_>>,
         filters: impl Iterator<Item = (&'f str, &'f Subscription)>,
-    ) -> Place {
+    ) -> Option<Place> {
         for (filter, _) in filters {
             self.interest.remove(filter, &reader);
         }
-        self.readers.retain(|other| *other != reader);
-        let mut place = self.place.place();
-        place.skip_to(at.index, at.offset);
-        place
+        let part = self.readers.remove(&reader)?;
+        let mut scan = self.place.place();
+        if let Some(at) = at {
+            scan.skip_to(at.index, at.offset);
+        }
+        Some(part.place(&scan))
     }
 }
 

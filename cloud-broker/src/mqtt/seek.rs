@@ -15,12 +15,21 @@ use tokio::task::{spawn_blocking, spawn_local};
 use super::connection::{Connection, State};
 use super::core::Core;
 use super::replay::Beginning;
-use super::scan::{self, HELD_BYTES_MAX, Reader, ScanId};
+use super::scan::{self, Reader, ScanId};
 use super::subscriptions::Group;
-use crate::backend::{Backend, ReadError, StoredBatch};
+use crate::backend::{Backend, ReadError};
 
 /// By partition: the next offset to deliver.
-pub(super) type Place = Merge<StoredBatch>;
+pub(super) type Place = Merge<()>;
+
+/// How a group is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// With others that come at about the same time.
+    InCompany,
+    /// It would hold others up, or they it.
+    Alone,
+}
 
 /// Where a group stands.
 #[derive(Debug)]
@@ -32,22 +41,22 @@ pub(super) enum Behind {
         latest: Vec<i64>,
     },
     /// Here, until its client takes more.
-    Waiting(Place),
+    Waiting(Place, Manner),
     /// Where this scan is.
     Reading(ScanId),
 }
 
 impl Behind {
     /// At these offsets.
-    pub(super) fn at(next: Vec<i64>) -> Self {
-        Self::Waiting(Merge::new(next, HELD_BYTES_MAX))
+    pub(super) fn at(next: Vec<i64>, manner: Manner) -> Self {
+        Self::Waiting(Merge::new(next, 0), manner)
     }
 }
 
 impl From<Beginning> for Behind {
     fn from(beginning: Beginning) -> Self {
         match beginning {
-            Beginning::Offsets(next) => Self::at(next),
+            Beginning::Offsets(next) => Self::at(next, Manner::InCompany),
             Beginning::Time {
                 ms,
                 partitions,
@@ -109,7 +118,7 @@ impl Search {
         }
         let mut state = connection.state.borrow_mut();
         if let Some(behind @ Behind::Time { .. }) = state.behind.get_mut(&self.group) {
-            *behind = Behind::at(self.latest);
+            *behind = Behind::at(self.latest, Manner::InCompany);
         }
     }
 }
@@ -165,22 +174,20 @@ impl Core {
         let has_room = state.has_room();
         let mut all = true;
         for (group, behind) in &mut state.behind {
-            if !matches!(behind, Behind::Waiting(_)) {
+            let Behind::Waiting(place, manner) = behind else {
                 continue;
-            }
+            };
             if !has_room {
                 all = false;
                 continue;
             }
-            let id = self.scans.borrow_mut().new_id();
-            let Behind::Waiting(place) = std::mem::replace(behind, Behind::Reading(id)) else {
-                continue;
-            };
             let reader = Reader {
                 connection: connection.index.get(),
                 group: *group,
             };
-            scan::begin(self, id, reader, place, state.subscriptions.of(*group));
+            let filters = state.subscriptions.of(*group);
+            let id = scan::begin(self, reader, place.place(), *manner, filters);
+            *behind = Behind::Reading(id);
         }
         all
     }

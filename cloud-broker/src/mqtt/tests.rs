@@ -8,6 +8,7 @@ mod harness;
 mod hostile;
 mod limits;
 mod replay;
+mod scans;
 mod sessions;
 mod tls;
 

@@ -75,6 +75,23 @@ impl<B> Merge<B> {
         self.parts.get(partition).map_or(0, |part| part.next)
     }
 
+    /// Partitions from this number on begin at 0.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Begins where either begins.
+    pub fn lower_to(&mut self, other: &Self) {
+        self.parts.truncate(other.parts.len());
+        for partition in 0..self.parts.len() {
+            if other.next(partition) < self.next(partition) {
+                self.forget(partition);
+                self.parts[partition].next = other.next(partition);
+            }
+        }
+    }
+
     /// Bytes of the batches that are held.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
@@ -288,6 +305,13 @@ mod tests {
         merge.skip_to(0, 6);
         assert_eq!((merge.next(0), merge.held_bytes()), (6, 0));
         assert!(merge.pop().is_none());
+    }
+
+    #[test]
+    fn two_begin_where_either_does() {
+        let mut merge: Merge<()> = Merge::new(vec![5, 3, 7], 0);
+        merge.lower_to(&Merge::new(vec![4, 9], 0));
+        assert_eq!([0, 1, 2].map(|partition| merge.next(partition)), [4, 3, 0]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
-//! Reading the log again: where it has to be read, and how partitions become one sequence.
+//! Reading the log again: where it has to be read, who reads it together, and how partitions become
+//! one sequence.
 
+mod company;
 mod merge;
 mod reach;
 
+pub use company::{Company, Part, may_join};
 pub use merge::{Earliest, Merge};
 pub use reach::reached;

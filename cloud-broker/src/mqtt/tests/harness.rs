@@ -38,13 +38,29 @@ impl Broker {
     }
 
     pub(super) fn start_with(settings: &str, cores: usize, tls: Option<Arc<Tls>>) -> Self {
+        Self::start_on(settings, cores, tls, |_| {})
+    }
+
+    /// One that keeps only the last commit in memory.
+    pub(super) fn start_forgetful(settings: &str, cores: usize) -> Self {
+        Self::start_on(settings, cores, None, |options| options.recent_bytes = 0)
+    }
+
+    fn start_on(
+        settings: &str,
+        cores: usize,
+        tls: Option<Arc<Tls>>,
+        change: impl FnOnce(&mut backend::Options),
+    ) -> Self {
         let config = Config::parse(settings, Path::new("test"), [], &Flags::default());
         let config = Arc::new(config.expect("valid settings"));
         let dir = tempfile::tempdir().expect("a directory");
         let streams = config.stream.iter().map(|stream| stream.spec()).collect();
-        let backend =
-            Backend::open(backend::Options::on_any_disk(dir.path(), streams)).expect("a log");
         let metrics = Arc::new(Metrics::default());
+        let mut options = backend::Options::on_any_disk(dir.path(), streams);
+        options.metrics = Arc::clone(&metrics);
+        change(&mut options);
+        let backend = Backend::open(options).expect("a log");
         let (switch, stop) = stop_pair();
         let door = Door {
             backend,
