@@ -19,11 +19,12 @@ import with_kcat
 import with_killed_members
 import with_mosquitto
 import with_paho
+import with_paho_replay
 import with_paho_rules
 import with_tls
 from stack import GIVE_UP_S, Stack, attempt
 
-MODULES = [with_mosquitto, with_paho, with_paho_rules, with_kcat, with_confluent_kafka, with_kafka_python,
+MODULES = [with_mosquitto, with_paho, with_paho_replay, with_paho_rules, with_kcat, with_confluent_kafka, with_kafka_python,
            with_admin, with_groups, with_killed_members, with_curl, with_tls]
 CHECK_GIVE_UP_S = 2 * GIVE_UP_S
 

@@ -166,3 +166,11 @@ def check_dollar_topics_stay_out_of_wildcards(stack):
     run(*client("mosquitto_pub", port, topic, "-q", "1", "-m", "x"))
     assert everything.messages() == [topic]
     assert system.messages() == []
+
+
+def check_replay_from_the_earliest_record(stack):
+    port, topic = stack.broker.port("mqtt"), unique("past") + "/t"
+    lines = [f"reading {n}" for n in range(200)]
+    publish(port, topic, lines)
+    more = ("-q", "1", "-V", "mqttv5", "-D", "subscribe", "user-property", "from", "earliest")
+    assert Subscriber(port, topic, len(lines), *more).messages() == lines
