@@ -88,7 +88,8 @@ fn payload() -> (u64, Bytes) {
     }
 }
 
-struct Agent {
+/// One agent.
+pub(super) struct Agent {
     device: String,
     records: u64,
     batch: Vec<u8>,
@@ -96,7 +97,8 @@ struct Agent {
 }
 
 impl Agent {
-    fn new(device: String, records: u64, batch: Bytes) -> Self {
+    /// That sends `batch`, of so many records, again and again.
+    pub(super) fn new(device: String, records: u64, batch: Bytes) -> Self {
         Self {
             device,
             records,
@@ -105,7 +107,7 @@ impl Agent {
         }
     }
 
-    async fn run(mut self, door: SocketAddr, batches: u64) -> io::Result<()> {
+    pub(super) async fn run(mut self, door: SocketAddr, batches: u64) -> io::Result<()> {
         let mut link = TcpStream::connect(door).await?;
         link.set_nodelay(true)?;
         let client_id = format!("{}~00000000", self.device);

@@ -20,12 +20,7 @@ const API_VERSIONS: &[u8] = b"\0\0\0\x0a\0\x12\0\0\0\0\0\x01\xff\xff";
 const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 pub(super) fn measure(connections: usize) -> Result<(), String> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    setrlimit(Resource::Nofile, raised).map_err(|e| e.to_string())?;
+    raise_file_limit()?;
     let broker = Broker::start(&process::node())?;
     let process = broker.process();
     let memory = || process.resident_bytes().unwrap_or(0);
@@ -60,6 +55,16 @@ pub(super) fn measure(connections: usize) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// As many open files as are permitted.
+pub(super) fn raise_file_limit() -> Result<(), String> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).map_err(|e| e.to_string())
 }
 
 /// Opens connections that are greeted and have had one answer.

@@ -1,9 +1,10 @@
 //! What many clients at once cost, and what they do to each other.
-//! `cargo run --release -p headwater-tests --bin limits -- idle|returning`
+//! `cargo run --release -p headwater-tests --bin limits -- idle|returning|resumed`
 
 mod agents;
 mod idle;
 mod live;
+mod resumed;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,6 +43,15 @@ enum What {
         #[arg(long, default_value_t = 3)]
         rounds: u32,
     },
+    /// Subscriptions with `from`, each with its own topic, and what they make the broker read
+    Resumed {
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        subscriptions: u64,
+        /// Records that have passed
+        #[arg(long, default_value_t = 10_000_000)]
+        records: u64,
+    },
 }
 
 /// How long the live pair is watched alone.
@@ -55,6 +65,10 @@ fn main() -> ExitCode {
             batches,
             rounds,
         } => returning(agents, batches, rounds),
+        What::Resumed {
+            subscriptions,
+            records,
+        } => resumed::measure(subscriptions, records),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
