@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use headwater_tests::behind;
 use headwater_tests::events::Events;
 use headwater_tests::offline;
 use headwater_wire::batch::{BatchBuilder, Compressor, Producer};
@@ -27,6 +28,26 @@ fn a_million_events_cost_little_memory_and_few_bytes() {
         report.link_bytes,
         report.single_publish_bytes
     );
+}
+
+#[test]
+fn the_backlog_costs_no_memory_and_all_of_it_arrives() {
+    const BYTES: u64 = 600_000_000;
+    const MORE: usize = 20_000;
+    let program = Path::new(env!("CARGO_BIN_EXE_headwater-node"));
+    let report = behind::run(program, BYTES, MORE).expect("a run");
+    println!("{report:?}");
+    let expected = u64::try_from(report.backlog.events + MORE).expect("a count");
+    assert_eq!(report.stored, expected, "{report:?}");
+    let phases = [
+        report.memory_at_start,
+        report.memory_after_intake,
+        report.memory_after_drain,
+    ];
+    for memory in phases {
+        let heap = memory.peak_bytes.saturating_sub(memory.program_bytes);
+        assert!(heap <= HEAP_BYTES_MAX, "{heap} bytes, {report:?}");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! lines, a proxy that can hold answers back or cut a link, plain clients, and an oracle.
 
 pub mod agent_log;
+pub mod backlog;
+pub mod behind;
 pub mod broker;
 pub mod command;
 pub mod consume;

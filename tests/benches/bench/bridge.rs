@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// Events of backlog
     #[arg(long, default_value_t = 1_000_000)]
     backlog: usize,
+    /// One column alone, by how its name ends: agent, bridge or change
+    #[arg(long)]
+    only: Option<String>,
 }
 
 const ROWS: [&str; 7] = [
@@ -63,6 +66,9 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<(), String> {
             every_change,
         })),
         Err(why) => say(&format!("mosquitto is left out: {why}")),
+    }
+    if let Some(only) = &arguments.only {
+        gateways.retain(|gateway| gateway.name().ends_with(only.as_str()));
     }
     let here: SocketAddr = "127.0.0.1:1884".parse().map_err(|e| format!("{e}"))?;
     let there: SocketAddr = "127.0.0.1:1883".parse().map_err(|e| format!("{e}"))?;

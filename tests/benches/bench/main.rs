@@ -2,6 +2,7 @@
 //! ours with its sync. `cargo run --release -p headwater-tests --bin bench [-- COMMAND]`
 
 mod agents;
+mod backlog;
 mod bridge;
 mod figures;
 mod peers_kafka;
@@ -27,6 +28,8 @@ struct Arguments {
 enum What {
     /// Several agents that drain into one broker
     Agents(agents::Arguments),
+    /// An agent with 10 GB of backlog: its start, its memory
+    Backlog(backlog::Arguments),
     /// Our agent beside a mosquitto that bridges: what is lost, and what an event costs
     Bridge(bridge::Arguments),
     /// Beside mosquitto and rumqttd in memory, one client program for all
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let result = match what {
         None => thread::measure(events),
         Some(What::Agents(arguments)) => agents::measure(&arguments),
+        Some(What::Backlog(arguments)) => backlog::measure(&arguments),
         Some(What::Bridge(arguments)) => bridge::measure(&arguments),
         Some(What::PeersMqtt(arguments)) => peers_mqtt::measure(&arguments),
         Some(What::PeersKafka(arguments)) => peers_kafka::measure(&arguments),
