@@ -73,6 +73,65 @@ fn a_log_in_use_or_none_at_all_is_told() {
     drop(log);
 }
 
+#[test]
+fn a_damaged_identity_is_found_again_and_the_log_goes_on_as_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path());
+    let before = contents(dir.path());
+    let identity = dir.path().join("identity");
+    // Its checksum, its whole length, the file: what is left of the device's name differs.
+    for change in [0, 1, 2] {
+        let mut bytes = before[&identity].clone();
+        match change {
+            0 => bytes[9] ^= 1,
+            1 => bytes.truncate(20),
+            _ => {}
+        }
+        fs::write(&identity, &bytes).expect("the identity");
+        if change == 2 {
+            fs::remove_file(&identity).expect("the identity");
+        }
+        assert_eq!(run(dir.path(), &["verify"]).status.code(), Some(1));
+        assert_eq!(
+            run(dir.path(), &["repair"]).status.code(),
+            Some(1),
+            "nobody said yes"
+        );
+        if change > 0 {
+            let unnamed = run(dir.path(), &["repair", "--yes"]);
+            assert!(
+                String::from_utf8_lossy(&unnamed.stderr).contains("--device"),
+                "{unnamed:?}"
+            );
+            let other = run(dir.path(), &["repair", "--yes", "--device", "gw-2"]);
+            assert_eq!(other.status.code(), Some(1), "{other:?}");
+        }
+        let repaired = run(dir.path(), &["repair", "--yes", "--device", "gw-1"]);
+        assert_eq!(repaired.status.code(), Some(0), "{repaired:?}");
+        assert_eq!(fs::read(&identity).expect("it is there"), before[&identity]);
+        assert_eq!(exported(dir.path()).len(), EVENTS as usize);
+    }
+}
+
+#[test]
+fn no_agent_starts_between_looking_and_repairing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path());
+    let held = headwater_agent::log::hold(dir.path()).expect("it is free");
+    assert!(Log::open(LogOptions::new(dir.path(), "gw-1")).is_err());
+    let options = LogOptions {
+        lock: Some(held),
+        ..LogOptions::new(dir.path(), "gw-1")
+    };
+    for _ in 0..2 {
+        let found = headwater_agent::log::inspect(options.clone(), |_| {}).expect("it is ours");
+        assert!(found.damage.is_empty(), "{found:?}");
+        assert!(Log::open(LogOptions::new(dir.path(), "gw-1")).is_err());
+    }
+    drop(options);
+    drop(Log::open(LogOptions::new(dir.path(), "gw-1")).expect("it is free again"));
+}
+
 fn run(dir: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_headwater-agent"))
         .arg("buffer")

@@ -40,6 +40,8 @@ pub struct Batcher {
     scratch: Vec<u8>,
     /// Position that the broker knows as 0.
     base: Position,
+    /// Positions that the broker counts between there and here, and that hold nothing.
+    left_out: u64,
 }
 
 impl Batcher {
@@ -57,12 +59,14 @@ impl Batcher {
             },
             scratch: Vec::new(),
             base: Position::ZERO,
+            left_out: 0,
         }
     }
 
-    /// The broker counts from `base` on: batches end with its epochs too.
-    pub fn count_from(&mut self, base: Position) {
-        self.base = base;
+    /// The broker counts from `base` on, and `left_out` positions more: batches end with its
+    /// epochs too.
+    pub fn count_from(&mut self, base: Position, left_out: u64) {
+        (self.base, self.left_out) = (base, left_out);
     }
 
     /// Position of the first open record, or of the next one if there is none.
@@ -218,13 +222,19 @@ impl Batcher {
     /// How many more records the batch may have: positions of a batch share one epoch.
     fn records_left(&self) -> u64 {
         let in_batch = (BATCH_RECORDS_MAX as u64).saturating_sub(self.open.len() as u64);
+        let in_epoch = self.epoch_records();
+        in_epoch
+            .saturating_sub(self.open.len() as u64)
+            .min(in_batch)
+    }
+
+    /// How many records a batch that begins with the open ones may have at most.
+    fn epoch_records(&self) -> u64 {
         let first = self.first();
-        let there = Position(first.since(self.base));
-        let in_epoch = first
+        let there = Position(first.since(self.base) + self.left_out);
+        first
             .records_left_in_epoch()
             .min(there.records_left_in_epoch())
-            .saturating_sub(self.open.len() as u64);
-        in_epoch.min(in_batch)
     }
 
     /// Compresses all open records into the scratch; gives the size.
@@ -236,16 +246,27 @@ impl Batcher {
         size
     }
 
+    /// Compresses the first `count` open records into the scratch; gives the size.
+    fn compress_front(&mut self, compressor: &mut Compressor, count: usize) -> usize {
+        let front = self.open.front(count, &mut self.scratch);
+        self.scratch.clear();
+        front.encode_into(compressor, &mut self.scratch);
+        self.scratch.len()
+    }
+
     /// Closes the batch whose `size` bytes lie in the scratch, or as much of it as fits.
     fn close(&mut self, compressor: &mut Compressor, mut size: usize) -> SealedBatch {
         let (first, mut count) = (self.first(), self.open.len());
+        // More are open only where the broker counts otherwise than it did when they came.
+        let count_max = usize::try_from(self.epoch_records()).unwrap_or(usize::MAX);
+        if count > count_max {
+            count = count_max;
+            size = self.compress_front(compressor, count);
+        }
         while size > self.target_bytes && count > 1 {
             let fitting = precise(count) * precise(self.target_bytes) * TRY_AT / precise(size);
             count = whole(fitting).clamp(1, count - 1);
-            let front = self.open.front(count, &mut self.scratch);
-            self.scratch.clear();
-            front.encode_into(compressor, &mut self.scratch);
-            size = self.scratch.len();
+            size = self.compress_front(compressor, count);
         }
         let bytes = bytes::Bytes::copy_from_slice(&self.scratch);
         let next = Position(first.0 + count as u64);

@@ -2,9 +2,9 @@
 
 mod aside;
 mod export;
+mod repair;
 mod show;
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +42,9 @@ pub(super) enum Buffer {
     Repair {
         #[command(flatten)]
         place: Place,
+        /// The device's name, if the file that says it is damaged and nothing else does.
+        #[arg(long, value_name = "NAME")]
+        device: Option<String>,
         /// Does not ask.
         #[arg(long)]
         yes: bool,
@@ -76,20 +79,37 @@ pub(super) fn buffer(verb: Buffer) -> u8 {
     match verb {
         Buffer::Verify { place, output } => with(&place, |options| verify(options, output)),
         Buffer::Export { place, to } => with(&place, |options| export::run(options, to.as_deref())),
-        Buffer::Repair { place, yes, output } => {
-            with(&place, |options| repair(&options, yes, output))
+        Buffer::Repair {
+            place,
+            device,
+            yes,
+            output,
+        } => {
+            let names = names(&place, device);
+            on(&place, |dir| repair::run(dir, &names, yes, output))
         }
     }
 }
 
+/// What the device may be called.
+fn names(place: &Place, device: Option<String>) -> Vec<String> {
+    let config = place.config.as_deref();
+    let config = config.and_then(|file| Config::read(Some(file)).ok());
+    let names = config.and_then(|config| run::names(&config).ok()?.device().ok());
+    device.into_iter().chain(names).collect()
+}
+
 /// Finds the log, and does `work` with it.
 fn with(place: &Place, work: impl FnOnce(LogOptions) -> Result<u8, String>) -> u8 {
-    let dir = match dir_of(place) {
-        Ok(dir) => dir,
-        Err(error) => return fail(&error, USAGE),
-    };
-    let done = options(&dir).and_then(work);
-    done.unwrap_or_else(|error| fail(&error, FAILED))
+    on(place, |dir| options(dir).and_then(work))
+}
+
+/// Finds the directory, and does `work` with it.
+fn on(place: &Place, work: impl FnOnce(&Path) -> Result<u8, String>) -> u8 {
+    match dir_of(place) {
+        Ok(dir) => work(&dir).unwrap_or_else(|error| fail(&error, FAILED)),
+        Err(error) => fail(&error, USAGE),
+    }
 }
 
 fn dir_of(place: &Place) -> Result<PathBuf, String> {
@@ -116,45 +136,10 @@ fn verify(options: LogOptions, output: Output) -> Result<u8, String> {
     Ok(code(&inspection))
 }
 
-fn repair(options: &LogOptions, yes: bool, output: Output) -> Result<u8, String> {
-    let found = log::inspect(options.clone(), |_| {}).map_err(|error| error.to_string())?;
-    if found.damage.is_empty() {
-        print(&show::inspection(&found, output));
-        return Ok(DONE);
-    }
-    if output == Output::Text {
-        print(&show::inspection(&found, output));
-    }
-    if !yes && !is_confirmed() {
-        return Err("Nothing was changed; --yes repairs without asking".to_owned());
-    }
-    let kept = aside::keep(&options.dir, &found).map_err(|error| {
-        format!("Nothing was changed: the damaged files cannot be copied: {error}")
-    })?;
-    let repaired = log::repair(options.clone()).map_err(|error| error.to_string())?;
-    // Whatever was found is declared now; a second look must find nothing.
-    let after = log::inspect(options.clone(), |_| {}).map_err(|error| error.to_string())?;
-    print(&show::repair(&repaired, &after, &kept, output));
-    Ok(code(&after))
-}
-
 fn code(inspection: &Inspection) -> u8 {
     if inspection.damage.is_empty() {
         DONE
     } else {
         FAILED
     }
-}
-
-/// Asks, where somebody can answer.
-#[expect(clippy::print_stderr, reason = "a question to the user")]
-fn is_confirmed() -> bool {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return false;
-    }
-    eprint!("Declare what cannot be read lost, and keep a copy of the damaged files? [y/N] ");
-    let _shown = std::io::stderr().flush();
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
 }

@@ -32,8 +32,14 @@ pub struct Command {
 enum Verb {
     /// Runs the agent until SIGTERM or Ctrl-C.
     Run(Settings),
-    /// Checks settings, files and the device's name, and starts nothing.
-    Check(Settings),
+    /// Checks settings, certificates, addresses and the device's name, and starts nothing.
+    Check {
+        #[command(flatten)]
+        settings: Settings,
+        /// As JSON, in one line.
+        #[arg(long)]
+        json: bool,
+    },
     /// Shows the status of the agent that runs with these settings.
     Status {
         #[command(flatten)]
@@ -59,7 +65,10 @@ impl Command {
     pub fn execute(self) -> ExitCode {
         let (settings, act): (_, Box<dyn FnOnce(Config) -> u8>) = match self.verb {
             Verb::Run(settings) => (settings, Box::new(run::run)),
-            Verb::Check(settings) => (settings, Box::new(check::check)),
+            Verb::Check { settings, json } => (
+                settings,
+                Box::new(move |config| check::check(&config, json)),
+            ),
             Verb::Status { settings, json } => (
                 settings,
                 Box::new(move |config| status::status(&config, json)),

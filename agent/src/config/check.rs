@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use headwater_settings::{Bytes, Places, SettingsError, Span};
+use headwater_wire::names::is_reserved_key;
 
 use super::{Config, LogSettings, Scheme, SourceSettings, UplinkSettings};
 use crate::device::is_device_name;
@@ -58,7 +59,7 @@ impl Config {
         let mut names = BTreeSet::new();
         let mut has_stdin = false;
         for (index, source) in self.source.iter().enumerate() {
-            source.check(places, index)?;
+            source.check(places, index, self.device.as_deref())?;
             if !names.insert(source.name()) {
                 let key = format!("source[{index}].name");
                 let message = format!("\"{}\" is taken by another source", source.name());
@@ -137,7 +138,12 @@ impl UplinkSettings {
 }
 
 impl SourceSettings {
-    fn check(&self, places: &Places, index: usize) -> Result<(), SettingsError> {
+    fn check(
+        &self,
+        places: &Places,
+        index: usize,
+        device: Option<&str>,
+    ) -> Result<(), SettingsError> {
         let key = |key: &str| format!("source[{index}].{key}");
         let not_for_kind = |name: &str| {
             let message = format!("means nothing to a source of kind \"{}\"", self.kind);
@@ -167,8 +173,12 @@ impl SourceSettings {
             Origin::parse(from).map_err(|error| places.error(&key("from"), &error.to_string()))?;
         }
         if let Some(topic) = &self.topic {
-            Template::parse(topic)
+            let template = Template::parse(topic)
                 .map_err(|error| places.error(&key("topic"), &format!("has {error}")))?;
+            if is_reserved_key(template.front(device, self.name()).as_bytes()) {
+                let message = "begins with $ or cmd/: such topics are not a source's";
+                return Err(places.error(&key("topic"), message));
+            }
         }
         if self
             .interval

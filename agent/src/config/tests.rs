@@ -132,6 +132,29 @@ fn mistakes_are_named_with_their_line() {
 }
 
 #[test]
+fn topics_that_are_not_a_source_s_are_refused_as_far_as_they_are_known() {
+    let cases = [
+        ("[[source]]\nkind = \"mqtt\"\ntopic = \"$x/{topic}\"", 3),
+        ("[[source]]\nkind = \"system\"\ntopic = \"cmd/{name}\"", 3),
+        (
+            "[[source]]\nkind = \"system\"\nname = \"cmd\"\ntopic = \"{source}/{name}\"",
+            4,
+        ),
+        (
+            "device = \"cmd\"\n[[source]]\nkind = \"mqtt\"\ntopic = \"{device}/{topic}\"",
+            4,
+        ),
+    ];
+    for (text, line) in cases {
+        let expected = format!("agent.toml:{line}: source[0].topic begins with $ or cmd/");
+        let error = refused(text);
+        assert!(error.contains(&expected), "{text}\n  gave {error}");
+    }
+    let fine = "[[source]]\nkind = \"mqtt\"\ntopic = \"cmdx/$/{topic}\"";
+    Config::parse(fine, "agent.toml", []).unwrap();
+}
+
+#[test]
 fn the_environment_reaches_scalars() {
     let env = [(
         "HEADWATER_UPLINK__URL".to_owned(),

@@ -14,7 +14,7 @@ const FORMAT: u16 = 1;
 const KIND: u8 = 1;
 const ID: usize = 8;
 const DEVICE_BYTES: usize = ID + 16;
-const DEVICE: usize = DEVICE_BYTES + 2;
+pub(super) const DEVICE: usize = DEVICE_BYTES + 2;
 
 /// A log's name for itself, random: frames and segments of another log are not its own.
 pub(super) type LogId = [u8; 16];
@@ -49,8 +49,12 @@ impl Identity {
             id,
             device: device.to_owned(),
         };
-        disk.replace(&dir.join(IDENTITY_FILE), &identity.encode())?;
+        identity.write(disk, dir)?;
         Ok(identity)
+    }
+
+    pub(super) fn write(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        disk.replace(&dir.join(IDENTITY_FILE), &self.encode())
     }
 
     fn encode(&self) -> Vec<u8> {

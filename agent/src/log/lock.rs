@@ -2,6 +2,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
+use super::disk::Disk;
+use super::error::OpenError;
+
 const LOCK_FILE: &str = "lock";
 
 /// Holds a data directory for this process; the system frees it when the process ends, however it
@@ -39,6 +42,25 @@ impl DirLock {
     /// No lock, for a disk that only this process knows.
     pub fn none() -> Self {
         Self { _file: None }
+    }
+}
+
+/// Takes the data directory `dir` of `disk`.
+pub(super) fn hold(disk: &dyn Disk, dir: &Path) -> Result<DirLock, OpenError> {
+    let dir = dir.to_owned();
+    disk.lock(&dir).map_err(|error| match error {
+        LockError::InUse(pid) => OpenError::InUse { dir, pid },
+        LockError::Io(source) => OpenError::Io { file: dir, source },
+    })
+}
+
+/// The process that holds `dir`, if one does; makes nothing there.
+pub fn holder(dir: &Path) -> Option<u32> {
+    let mut file = File::open(dir.join(LOCK_FILE)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(read_pid(&mut file)),
+        // Dropping the file gives it back.
+        Ok(()) | Err(TryLockError::Error(_)) => None,
     }
 }
 

@@ -20,6 +20,8 @@ mod inspect;
 mod lock;
 mod options;
 mod reader;
+mod rebuild;
+mod room;
 mod segments;
 mod space;
 mod status;
@@ -42,19 +44,31 @@ pub use self::device::device_of;
 pub use self::disk::{Disk, DiskFile, FileDisk};
 pub use self::error::{AppendError, OpenError, ReadError};
 pub use self::inspect::{InspectedLane, Inspection, files_of, inspect, repair};
-pub use self::lock::{DirLock, LockError};
+pub use self::lock::{DirLock, LockError, holder};
 pub use self::options::{LogOptions, MAX_BYTES_MIN};
 pub use self::reader::{StoredRecord, read_records};
+pub use self::rebuild::{LostIdentity, has_lost_identity};
+pub(crate) use self::room::{Held, Room, Use};
 pub use self::status::{Alarm, LaneStatus, LogStatus};
 pub use self::step::{CURSOR_BYTES_MAX, EVENT_OVERHEAD_BYTES, STEP_BYTES_MAX, Step};
 pub use self::sync_times::SyncCounts;
 pub use self::watch::Watch;
+
+/// Takes the data directory `dir`, so that what is done in several steps is done alone: for
+/// [`LogOptions::lock`].
+///
+/// # Errors
+/// Another process has it, or the file system fails.
+pub fn hold(dir: &std::path::Path) -> Result<Arc<DirLock>, OpenError> {
+    lock::hold(&FileDisk, dir).map(Arc::new)
+}
 
 /// A handle to the open log. Clones share it; the log stops when it is told to, or when the last
 /// handle is dropped.
 #[derive(Debug, Clone)]
 pub struct Log {
     inner: Arc<thread::Handle>,
+    room: Room,
 }
 
 impl Log {
@@ -63,6 +77,7 @@ impl Log {
     pub fn open(options: LogOptions) -> Result<Self, OpenError> {
         Ok(Self {
             inner: Arc::new(thread::Handle::start(options)?),
+            room: Room::default(),
         })
     }
 
@@ -82,6 +97,11 @@ impl Log {
     /// The cursor of the last step of `source` that is durable.
     pub async fn cursor(&self, source: &str) -> Option<Bytes> {
         self.inner.cursor(source.to_owned()).await
+    }
+
+    /// What all sources of this log together may hold in memory.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 
     /// The device name that the log was made with.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::clock::{Clock, SystemClock};
 use super::disk::{Disk, FileDisk};
+use super::lock::DirLock;
 use super::space;
 
 /// Smallest `max_bytes`: journal files, one of them being replaced, and two segments.
@@ -35,6 +36,8 @@ pub struct LogOptions {
     pub clock: Arc<dyn Clock>,
     /// Where files are; tests put a faulty one here.
     pub disk: Arc<dyn Disk>,
+    /// The directory, if the caller holds it already: nobody gets in between two openings then.
+    pub lock: Option<Arc<DirLock>>,
 }
 
 impl LogOptions {
@@ -52,6 +55,7 @@ impl LogOptions {
             keep_acked: Duration::from_secs(600),
             clock: Arc::new(SystemClock),
             disk: Arc::new(FileDisk),
+            lock: None,
         }
     }
 }

@@ -5,7 +5,6 @@
 //! until it is durable before anybody is told. To add one: a file here, a line in [`open`], its
 //! kind in `config/check.rs`.
 
-mod budget;
 pub mod lines;
 pub mod mqtt;
 mod reject;
@@ -25,7 +24,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::config::SourceSettings;
-use crate::log::{AppendError, Event, Log};
+use crate::log::{AppendError, Event, Log, Room};
 use crate::status::{Changes, SourceState, SourceView};
 use template::{Fields, Template};
 
@@ -51,10 +50,7 @@ pub struct Opened {
 /// What cannot be opened, with its address.
 pub async fn open(settings: &SourceSettings, intake: Intake) -> Result<Opened, SourceError> {
     match settings.kind.as_str() {
-        "mqtt" => {
-            let listen = settings.listen.as_deref().unwrap_or(MQTT_LISTEN_DEFAULT);
-            mqtt::open(intake, listen, mqtt::Limits::default()).await
-        }
+        "mqtt" => mqtt::open(intake, mqtt_listen(settings), mqtt::Limits::default()).await,
         "system" => {
             let interval = settings
                 .interval
@@ -64,6 +60,11 @@ pub async fn open(settings: &SourceSettings, intake: Intake) -> Result<Opened, S
         "lines" => lines::open(intake, settings.from.as_deref().unwrap_or_default()).await,
         kind => Err(SourceError::Kind(kind.to_owned())),
     }
+}
+
+/// Where an `mqtt` source listens.
+pub fn mqtt_listen(settings: &SourceSettings) -> &str {
+    settings.listen.as_deref().unwrap_or(MQTT_LISTEN_DEFAULT)
 }
 
 /// Why a source cannot be opened.
@@ -216,6 +217,11 @@ impl Intake {
     /// Resolves when the agent stops: take nothing more, answer what was taken, and end.
     pub fn stopping(&self) -> Stopping {
         self.shared.stopping.clone()
+    }
+
+    /// What all sources together may hold in memory.
+    pub(crate) fn room(&self) -> &Room {
+        self.shared.log.room()
     }
 
     /// How many clients the source has now.

@@ -67,6 +67,18 @@ impl Template {
         }
     }
 
+    /// What every topic begins with, as far as that is known beforehand; `{device}` ends it where
+    /// `device` is not.
+    pub fn front(&self, device: Option<&str>, source: &str) -> String {
+        let known = |part: &Part| match part {
+            Part::Text(text) => Some(text.clone()),
+            Part::Source => Some(source.to_owned()),
+            Part::Device => device.map(str::to_owned),
+            Part::Name | Part::Topic => None,
+        };
+        self.0.iter().map_while(known).collect()
+    }
+
     /// The topic of one reading.
     pub fn expand(&self, fields: Fields<'_>) -> String {
         let mut topic = String::with_capacity(fields.topic.len() + fields.device.len());

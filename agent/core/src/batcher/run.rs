@@ -7,6 +7,8 @@ use headwater_wire::batch::{
 };
 use headwater_wire::uplink::{BATCH_UNCOMPRESSED_BYTES_MAX, BatchRange, EVENT_BYTES_MAX, Position};
 
+/// What is kept of the memory of records that are gone: a lane that rests holds little.
+const BYTES_KEPT: usize = 64 << 10;
 /// What compression is tried on at all: below, it saves no page.
 const COMPRESS_BYTES_MIN: usize = 512;
 
@@ -65,7 +67,11 @@ impl Run {
 
     /// Forgets all records; the next stands at `first`.
     pub(super) fn clear(&mut self, first: Position) {
-        self.records.clear();
+        if self.bytes() > BYTES_KEPT {
+            self.records = BatchBuilder::new();
+        } else {
+            self.records.clear();
+        }
         self.first = first;
     }
 

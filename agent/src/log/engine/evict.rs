@@ -328,3 +328,24 @@ fn join(last: &mut Loss, newer: &Loss) {
     last.last_ms = newer.last_ms.or(last.last_ms);
     last.crc = newer.crc;
 }
+
+#[cfg(test)]
+impl Engine {
+    /// For tests of positions that no test could fill: all below `to` was there, and is given up.
+    /// Only while no record is open.
+    pub(in crate::log) fn give_up_to(&mut self, name: &LaneName, to: Position) {
+        let lane = self.lanes.get_mut(name).expect("a lane");
+        let from = lane.batcher.next();
+        lane.give_up(Loss {
+            range: LostRange { from, to },
+            reason: LossReason::Overflow,
+            first_ms: None,
+            last_ms: None,
+            crc: None,
+        });
+        lane.record.evicted = to;
+        lane.batcher.skip_to(to);
+        lane.durable = to;
+        lane.is_dirty = true;
+    }
+}

@@ -78,10 +78,8 @@ impl Lane {
     ) -> Self {
         let id = producer_id(device, &name.stream, &name.lane, record.generation);
         let first = record.open_first;
-        let mut batcher = Batcher::new(id, first, target_bytes);
-        batcher.count_from(record.base);
-        Self {
-            batcher,
+        let mut lane = Self {
+            batcher: Batcher::new(id, first, target_bytes),
             id,
             name,
             record,
@@ -99,7 +97,9 @@ impl Lane {
             is_dirty: false,
             lost: BTreeMap::new(),
             oldest_ms: None,
-        }
+        };
+        lane.count_as_known();
+        lane
     }
 
     /// Position to be sealed next, as far as it is durable.
@@ -126,10 +126,10 @@ impl Lane {
             name: self.name.clone(),
             generation: self.record.generation,
             predecessor: self.record.predecessor,
-            oldest: self.known_as(self.oldest()),
-            acked: self.known_as(self.acked),
-            sealed: self.known_as(self.sealed()),
-            next: self.known_as(self.durable),
+            oldest: self.known_end(self.oldest()),
+            acked: self.known_end(self.acked),
+            sealed: self.known_end(self.sealed()),
+            next: self.known_end(self.durable),
         }
     }
 

@@ -96,7 +96,7 @@ impl Lane {
         let known = Loss {
             range: LostRange {
                 from: self.known_as(loss.range.from),
-                to: self.known_as(loss.range.to),
+                to: self.known_end(loss.range.to),
             },
             ..*loss
         };

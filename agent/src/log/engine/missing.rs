@@ -32,9 +32,9 @@ impl Engine {
             });
         }
         let id = producer_id(device, &name.stream, &name.lane, lane.record.generation);
-        let mut empty = Batcher::new(id, to, target_bytes);
-        empty.count_from(lane.record.base);
+        let empty = Batcher::new(id, to, target_bytes);
         let open = std::mem::replace(&mut lane.batcher, empty);
+        lane.count_as_known();
         lane.record.evicted = to;
         lane.is_dirty = true;
         if let Err(error) = self.store_frame(now) {

@@ -12,6 +12,7 @@ mod report;
 mod store;
 mod trim;
 mod uplink;
+mod wrap;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -62,7 +63,7 @@ pub(super) struct Engine {
     changed: bool,
     /// When to try again what a failing disk did not take.
     retry_at: Option<Millis>,
-    _lock: DirLock,
+    _lock: Arc<DirLock>,
 }
 
 /// How fast it goes, over all lanes.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_agent_core::lane::{LaneName, SealedBatch};
@@ -17,7 +18,7 @@ use super::uplink::is_damage;
 use super::{Engine, Lane, Rates};
 use crate::log::device::{IDENTITY_FILE, Identity};
 use crate::log::error::OpenError;
-use crate::log::lock::{DirLock, LockError};
+use crate::log::lock::{DirLock, hold};
 use crate::log::options::{LogOptions, MAX_BYTES_MIN};
 use crate::log::segments::{Reader, SEGMENT_RECORDS_MAX, Segments, Store, parse_dir_name};
 use crate::log::space::Meter;
@@ -95,7 +96,7 @@ impl Engine {
         identity: Identity,
         journal: Journal,
         meter: Meter,
-        lock: DirLock,
+        lock: Arc<DirLock>,
     ) -> Self {
         let now = options.clock.now();
         let store = Store {
@@ -244,12 +245,11 @@ impl Engine {
     }
 }
 
-fn lock(options: &LogOptions) -> Result<DirLock, OpenError> {
-    let dir = options.dir.clone();
-    options.disk.lock(&dir).map_err(|error| match error {
-        LockError::InUse(pid) => OpenError::InUse { dir, pid },
-        LockError::Io(source) => OpenError::Io { file: dir, source },
-    })
+fn lock(options: &LogOptions) -> Result<Arc<DirLock>, OpenError> {
+    match &options.lock {
+        Some(held) => Ok(Arc::clone(held)),
+        None => hold(&*options.disk, &options.dir).map(Arc::new),
+    }
 }
 
 /// The log's name for itself: read, or made if the directory holds no log.

@@ -12,9 +12,9 @@ use headwater_wire::uplink::{LossReason, LostRange, Position, RepairReason, prod
 
 use super::loss::LossText;
 use super::uplink::no_lane;
-use super::{Engine, Lane};
+use super::{Engine, Lane, shared};
 use crate::log::error::ReadError;
-use crate::log::tail::{crc_of, lost};
+use crate::log::tail::{Hole, crc_of, lost};
 
 /// An alarm of a repair is shown again after a restart for this long, ms.
 const SHOWN_MS: i64 = 7 * 24 * 3_600_000;
@@ -35,12 +35,14 @@ impl Engine {
         if generation <= lane.record.generation {
             return Ok(lane.state());
         }
+        let holes = lane.holes_from(&mut self.reader, lane.acked);
+        let holes = holes.map_err(|error| ReadError::Io(shared(error)))?;
         let before = (lane.record.clone(), lane.losses.clone(), lane.id);
-        lane.begin_generation(&device, generation, (reason, at_ms));
+        lane.begin_generation(&device, generation, (reason, at_ms), holes);
         if let Err(error) = self.store_frame(now) {
             if let Some(lane) = self.lanes.get_mut(name) {
                 (lane.record, lane.losses, lane.id) = before;
-                lane.batcher.count_from(lane.record.base);
+                lane.count_as_known();
             }
             return Err(ReadError::Io(error));
         }
@@ -138,7 +140,13 @@ impl Engine {
 }
 
 impl Lane {
-    fn begin_generation(&mut self, device: &str, generation: u32, why: (RepairReason, i64)) {
+    fn begin_generation(
+        &mut self,
+        device: &str,
+        generation: u32,
+        why: (RepairReason, i64),
+        holes: Vec<Hole>,
+    ) {
         let base = self.acked;
         let declared: Vec<Loss> = self
             .losses
@@ -155,25 +163,15 @@ impl Lane {
         record.predecessor = Some(record.generation);
         record.generation = generation;
         record.base = base;
+        record.holes = holes;
         record.trimmed = record.trimmed.max(base);
         record.sent = base;
         record.remembered.clear();
         record.repaired = Some(why);
         self.losses.clear();
         self.id = producer_id(device, &self.name.stream, &self.name.lane, generation);
-        self.batcher.count_from(base);
+        self.count_as_known();
         self.is_dirty = true;
-    }
-
-    /// A position of the log as the broker counts in this generation.
-    pub(super) fn known_as(&self, held: Position) -> Position {
-        Position(held.since(self.record.base))
-    }
-
-    /// A position as the broker counts, in the log.
-    pub(super) fn held_at(&self, known: Position) -> Position {
-        let held = known.0.saturating_add(self.record.base.0);
-        Position(held.min(Position::END.0))
     }
 
     /// The declared positions of a loss batch of this generation, in the log.
@@ -189,7 +187,7 @@ impl Lane {
     /// A batch of the log as it travels: with this generation's id and positions.
     pub(super) fn travelling(&self, batch: SealedBatch) -> SealedBatch {
         let first = self.known_as(batch.first);
-        let next = self.known_as(batch.next);
+        let next = self.known_end(batch.next);
         let bytes = self.stamped(&batch).unwrap_or(batch.bytes);
         SealedBatch { first, next, bytes }
     }

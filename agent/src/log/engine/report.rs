@@ -24,9 +24,9 @@ impl Engine {
             lanes.push(LaneStatus {
                 name: lane.name.clone(),
                 generation: lane.record.generation,
-                oldest: lane.known_as(lane.oldest()),
-                next: lane.known_as(lane.durable),
-                acked: lane.known_as(lane.acked),
+                oldest: lane.known_end(lane.oldest()),
+                next: lane.known_end(lane.durable),
+                acked: lane.known_end(lane.acked),
                 events,
                 bytes: lane.backlog_bytes(),
                 oldest_ms,

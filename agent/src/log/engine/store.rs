@@ -11,16 +11,33 @@ use crate::log::segments::{COMMIT_BATCHES_MAX, COMMIT_BYTES_MAX, commit_bytes};
 use crate::log::space::{COMMIT_OVERHEAD_BYTES, value_bytes};
 use crate::log::tail::BODY_BYTES_MAX;
 
+/// Open records of all lanes together, uncompressed: what compresses to a tenth or less is closed
+/// before it fills a batch, and many lanes close smaller batches.
+const OPEN_BYTES_MAX: usize = 768 << 10;
+
 impl Engine {
     /// Makes everything durable that was taken; says whether anything had to be written. With an
     /// error the lanes that failed are as they were after their last commit.
     pub(super) fn store(&mut self, now: Millis) -> Result<bool, Arc<io::Error>> {
+        self.limit_open();
         self.expect_sending();
         let in_segments = self.store_full(now);
         let in_journal = self.store_frame(now);
         match (in_segments, in_journal) {
             (Ok(segments), Ok(journal)) => Ok(segments || journal),
             (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    /// Closes the largest open batches if those of all lanes together take too much memory.
+    fn limit_open(&mut self) {
+        let bytes = |lane: &Lane| lane.batcher.uncompressed_bytes();
+        while self.lanes.values().map(bytes).sum::<usize>() > OPEN_BYTES_MAX
+            && let Some(lane) = self.lanes.values_mut().max_by_key(|lane| bytes(lane))
+        {
+            while let Some(batch) = lane.batcher.poll_seal(&mut self.compressor) {
+                lane.close(batch, false);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use headwater_wire::batch::Header;
 use headwater_wire::uplink::{LossReason, LostRange, Position};
 
 use super::loss::UNKNOWN;
+use super::wrap::InHole;
 use super::{Engine, Lane, shared};
 use crate::log::error::ReadError;
 use crate::log::segments::Reader;
@@ -23,6 +24,10 @@ impl Engine {
         from: Position,
     ) -> Result<Option<SealedBatch>, ReadError> {
         let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
+        let hole = lane.hole_from(&self.identity.device, from);
+        if let Some(hole) = hole.map_err(|error| ReadError::Io(shared(error)))? {
+            return Ok(Some(hole));
+        }
         let batch = self.held_batch(name, lane.held_at(from))?;
         let lane = self.lanes.get(name).ok_or_else(|| no_lane(name))?;
         Ok(batch.map(|batch| lane.travelling(batch)))
@@ -86,14 +91,24 @@ impl Engine {
     ) -> Result<Handshake, ReadError> {
         let now = self.now();
         let lane = self.lanes.get_mut(name).ok_or_else(|| no_lane(name))?;
+        let next = answer.next;
+        let in_hole = lane
+            .in_hole(&self.identity.device, next)
+            .map_err(|error| ReadError::Io(shared(error)))?;
         // From here on in positions of the log.
         let answer = &ResumeAnswer {
             next: lane.held_at(answer.next),
             ..*answer
         };
-        let view = lane
+        let mut view = lane
             .view(&mut self.reader, answer.next)
             .map_err(|error| ReadError::Io(shared(error)))?;
+        if let Some(in_hole) = &in_hole {
+            (view.below, view.at_boundary) = match in_hole {
+                InHole::AtEnd(crc) => (vec![*crc], true),
+                InHole::Inside => (Vec::new(), false),
+            };
+        }
         let decision = decide(&view, answer);
         if let Decision::Repair(fork) = decision {
             lane.forked = Some(fork.to_string());
@@ -129,11 +144,12 @@ impl Engine {
             lane.record.topic_id = topic_before;
             return Err(error);
         }
-        lane.drop_unneeded_loss(answer);
+        if in_hole.is_none() {
+            lane.drop_unneeded_loss(answer);
+        }
         lane.confirm_losses(answer.next);
         lane.acknowledge(now, answer.next);
         lane.read_to = answer.next;
-        let next = lane.known_as(answer.next);
         self.changed = true;
         Ok(Handshake::Send(next))
     }
@@ -236,7 +252,7 @@ pub(super) fn is_damage(error: &io::Error) -> bool {
     error.raw_os_error().is_none_or(|code| code == EIO) || error.kind() == io::ErrorKind::NotFound
 }
 
-fn unless_damaged<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {
+pub(super) fn unless_damaged<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {
     match read {
         Err(error) if is_damage(&error) => Ok(None),
         read => read,

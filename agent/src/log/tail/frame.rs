@@ -86,6 +86,16 @@ pub(super) fn encode_into(
     header_crc
 }
 
+/// The highest sequence in a file of whatever log, and the log's id there.
+pub(in crate::log) fn newest_log_id(file: &[u8]) -> Option<(u64, LogId)> {
+    let of_page = |page: &[u8]| {
+        let id: LogId = page.get(LOG_ID_AT..SEQUENCE_AT)?.try_into().ok()?;
+        let header = decode(page, &id).ok()?;
+        Some((header.sequence, id))
+    };
+    file.chunks(PAGE_BYTES).filter_map(of_page).max()
+}
+
 /// Reads the header at the front of `bytes`, if it is one of this log.
 pub(super) fn decode(bytes: &[u8], log_id: &LogId) -> Result<Header, NoFrame> {
     let head: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(NoFrame::Bad)?;

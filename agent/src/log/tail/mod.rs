@@ -19,7 +19,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::frame::Kind;
-pub(super) use self::record::{LaneRecord, REMEMBERED_ALL_MAX, REMEMBERED_MAX};
+pub(super) use self::frame::newest_log_id;
+pub(super) use self::record::{Hole, LaneRecord, REMEMBERED_ALL_MAX, REMEMBERED_MAX};
 pub(super) use self::scan::Damage;
 pub(super) use self::section::{Section, crc_of, lost, range};
 use super::device::LogId;

@@ -15,6 +15,7 @@ const FIXED_BYTES: usize = 4 + 4 + 16 + 5 * 8 + 2;
 const MORE_BYTES: usize = 5 * 8 + 1 + 2;
 const GIVEN_UP_BYTES: usize = 4 * 8 + 4 + 2;
 const REMEMBERED_BYTES: usize = 8 + 4;
+const HOLE_BYTES: usize = 8 + 8;
 
 /// See the module. Positions are those that the log counts in; see [`LaneRecord::base`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +46,17 @@ pub(in crate::log) struct LaneRecord {
     pub(in crate::log) repaired: Option<(RepairReason, i64)>,
     /// Given up and not declared: no byte of a loss batch for it exists.
     pub(in crate::log) given_up: Vec<Loss>,
+    /// Positions that the broker counts and that hold nothing, in order.
+    pub(in crate::log) holes: Vec<Hole>,
+}
+
+/// Positions that the broker counts before what lies at `at`, and that hold nothing: there an epoch
+/// of its count ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::log) struct Hole {
+    pub(in crate::log) at: Position,
+    /// How many; at least one.
+    pub(in crate::log) count: u64,
 }
 
 impl LaneRecord {
@@ -54,7 +66,9 @@ impl LaneRecord {
         let bytes = FIXED_BYTES
             + REMEMBERED_BYTES * remembered.len()
             + MORE_BYTES
-            + GIVEN_UP_BYTES * self.given_up.len();
+            + GIVEN_UP_BYTES * self.given_up.len()
+            + 2
+            + HOLE_BYTES * self.holes.len();
         let mut out = Vec::with_capacity(bytes);
         out.extend_from_slice(&self.generation.to_le_bytes());
         out.extend_from_slice(&self.predecessor.unwrap_or(NO_GENERATION).to_le_bytes());
@@ -86,6 +100,11 @@ impl LaneRecord {
         self.given_up
             .iter()
             .for_each(|loss| put_loss(loss, &mut out));
+        put_count(self.holes.len(), &mut out);
+        for Hole { at, count } in &self.holes {
+            out.extend_from_slice(&at.0.to_le_bytes());
+            out.extend_from_slice(&count.to_le_bytes());
+        }
         debug_assert_eq!(out.len(), bytes);
         out
     }
@@ -141,6 +160,24 @@ impl LaneRecord {
         let count = u16::from_le_bytes(take(rest)?);
         for _ in 0..count {
             self.given_up.push(take_loss(rest)?);
+        }
+        if !rest.is_empty() {
+            self.decode_holes(rest)?;
+        }
+        Some(())
+    }
+
+    fn decode_holes(&mut self, rest: &mut &[u8]) -> Option<()> {
+        let count = u16::from_le_bytes(take(rest)?);
+        for _ in 0..count {
+            let [at, count] = [take(rest)?, take(rest)?].map(u64::from_le_bytes);
+            let at = Position(at);
+            let is_behind = self.holes.last().is_none_or(|last| last.at < at);
+            let is_in_epoch = (1..Position::ZERO.records_left_in_epoch()).contains(&count);
+            if !is_behind || !is_in_epoch || at < self.base || at >= Position::END {
+                return None;
+            }
+            self.holes.push(Hole { at, count });
         }
         Some(())
     }
@@ -248,33 +285,44 @@ pub(super) mod tests {
         let numbers = (
             any::<u32>(),
             proptest::option::of(0..u32::MAX),
-            any::<[u64; 9]>(),
+            proptest::array::uniform9(0..1_u64 << 40),
         );
         let topic_id =
             proptest::option::of(any::<[u8; 16]>().prop_filter("zero", |id| *id != [0; 16]));
         let remembered = proptest::collection::vec((any::<u64>(), any::<u32>()), 0..9);
         let given_up = proptest::collection::vec(loss(), 0..4);
         let repaired = proptest::option::of((1..=3u8, any::<i64>()));
-        (numbers, topic_id, remembered, given_up, repaired).prop_map(
-            |((generation, predecessor, numbers), topic_id, list, given_up, repaired)| LaneRecord {
-                generation,
-                predecessor,
-                topic_id: topic_id.map(TopicId),
-                open_first: Position(numbers[0]),
-                lost_events: numbers[1],
-                trimmed: Position(numbers[4]),
-                fence_serial: numbers[2],
-                fence_at: Position(numbers[3]),
-                remembered: list
-                    .into_iter()
-                    .map(|(end, crc)| (Position(end), crc))
-                    .collect(),
-                acked: Position(numbers[5]),
-                sent: Position(numbers[6]),
-                base: Position(numbers[7]),
-                evicted: Position(numbers[8]),
-                repaired: repaired.and_then(|(reason, at)| Some((repair_reason(reason)?, at))),
-                given_up,
+        let holes = proptest::collection::vec((1..1_000_u64, 1..1_000_u64), 0..4);
+        (numbers, topic_id, remembered, given_up, repaired, holes).prop_map(
+            |((generation, predecessor, numbers), topic_id, list, given_up, repaired, holes)| {
+                LaneRecord {
+                    generation,
+                    predecessor,
+                    topic_id: topic_id.map(TopicId),
+                    open_first: Position(numbers[0]),
+                    lost_events: numbers[1],
+                    trimmed: Position(numbers[4]),
+                    fence_serial: numbers[2],
+                    fence_at: Position(numbers[3]),
+                    remembered: list
+                        .into_iter()
+                        .map(|(end, crc)| (Position(end), crc))
+                        .collect(),
+                    acked: Position(numbers[5]),
+                    sent: Position(numbers[6]),
+                    base: Position(numbers[7]),
+                    evicted: Position(numbers[8]),
+                    repaired: repaired.and_then(|(reason, at)| Some((repair_reason(reason)?, at))),
+                    given_up,
+                    holes: holes
+                        .into_iter()
+                        .scan(numbers[7], |at, (further, count)| {
+                            *at += further;
+                            let at = Position(*at);
+                            Some(Hole { at, count })
+                        })
+                        .collect(),
+                }
             },
         )
     }

@@ -225,3 +225,56 @@ fn a_repair_is_told_and_told_again_after_a_restart() {
         engine = agent.open();
     }
 }
+
+/// As many positions as an epoch of the broker's count has.
+const EPOCH: u64 = 1 << 31;
+
+#[test]
+fn a_batch_across_the_end_of_an_epoch_goes_behind_it_and_the_hole_is_declared() {
+    let mut agent = Agent::new(8);
+    let mut engine = agent.open();
+    let mut broker = Broker::default();
+    broker.repairs = true;
+    append(&mut engine, "events", (0..40).map(event).collect()).unwrap();
+    agent.clock.turn(2_000);
+    engine.run(Vec::new());
+    broker.drain(&mut engine, usize::MAX, || true);
+    // An epoch's worth was given up since; what came then lies across its end as the broker will
+    // count from here on.
+    engine.give_up_to(&lane(), Position(40 + EPOCH - 30));
+    append(&mut engine, "events", (40..140).map(event).collect()).unwrap();
+    agent.clock.turn(2_000);
+    engine.run(Vec::new());
+    let mut ahead = broker.answer(&lane(), 0);
+    ahead.next = Position(2 * EPOCH);
+    let fork = engine.handshake(&lane(), &ahead).unwrap();
+    assert_eq!(fork, Handshake::Fork(Fork::Ahead));
+    broker.set_generation(&lane(), 1);
+    engine.repair(&lane(), 1, RepairReason::Rollback).unwrap();
+
+    // One batch at a time, with a restart after each and answers that do not arrive.
+    for round in 0.. {
+        drop(engine);
+        engine = agent.open();
+        broker.drain(&mut engine, 1, || round % 2 == 1);
+        let taken = broker.taken_as(&lane(), 1);
+        if taken.keys.len() == 100 {
+            break;
+        }
+        assert!(round < 20, "{taken:?}");
+    }
+    let taken = broker.taken_as(&lane(), 1);
+    let expected: Vec<_> = (40..140).map(|number| event(number).key).collect();
+    assert_eq!(taken.keys, expected);
+    let [(from, given_up), (hole, end)] = taken.losses[..] else {
+        panic!("{:?}", taken.losses);
+    };
+    assert_eq!((from, given_up), (Position(0), Position(EPOCH - 30)));
+    assert!(hole >= given_up, "{:?}", taken.losses);
+    assert_eq!(end, Position(EPOCH), "the hole ends with the epoch");
+    assert!(hole < end, "a batch lay across");
+    broker.drain(&mut engine, usize::MAX, || true);
+    let state = &engine.lane_states()[0];
+    assert_eq!(state.acked, state.next, "everything left");
+    assert_eq!(state.next, taken.next);
+}

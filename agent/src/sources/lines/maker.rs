@@ -13,7 +13,12 @@ pub(super) struct Maker {
     pub(super) intake: Intake,
     topic: String,
     line_bytes_max: usize,
+    /// What an event counts in a step beside its own bytes.
+    overhead_bytes: usize,
 }
+
+/// What an event takes in memory beside its own bytes, while it waits for its commit.
+const MEMORY_BYTES: usize = 512;
 
 /// What lines have become, in order within each list.
 #[derive(Debug, Default)]
@@ -35,6 +40,16 @@ impl Maker {
             intake,
             topic,
             line_bytes_max: EVENT_BYTES_MAX - around,
+            overhead_bytes: EVENT_OVERHEAD_BYTES,
+        }
+    }
+
+    /// Makes smaller steps: what they count is the memory that they take, since there may be many
+    /// at a time.
+    pub(super) fn for_many(self) -> Self {
+        Self {
+            overhead_bytes: MEMORY_BYTES,
+            ..self
         }
     }
 
@@ -76,7 +91,7 @@ impl Maker {
                     Err(rejection) => (rejection, used, true),
                 },
             };
-            let bytes = made.bytes + event.bytes() + EVENT_OVERHEAD_BYTES;
+            let bytes = made.bytes + event.bytes() + self.overhead_bytes;
             if bytes > STEP_BYTES_MAX {
                 *cutter = before;
                 return made;
@@ -110,6 +125,11 @@ impl Maker {
 impl Made {
     pub(super) fn is_empty(&self) -> bool {
         self.used == 0
+    }
+
+    /// What its events count.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Lines in it.

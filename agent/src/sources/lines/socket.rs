@@ -16,21 +16,16 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 use super::maker::Maker;
-use crate::sources::budget::Budget;
 use crate::sources::{Opened, SourceError};
 
 /// Connections at a time; one more is told so and closed.
 const CONNECTIONS_MAX: usize = 64;
-/// Bytes of all connections together that are half received or not yet committed. One that finds
-/// it spent stops reading.
-const BUFFERED_BYTES_MAX: usize = 512 << 10;
 /// Between two tries to accept when the system refuses.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the connections of one source share.
 struct Door {
     maker: Maker,
-    budget: Budget,
     connections: AtomicUsize,
 }
 
@@ -98,8 +93,7 @@ where
 impl Door {
     fn new(maker: Maker) -> Arc<Self> {
         Arc::new(Self {
-            maker,
-            budget: Budget::new(BUFFERED_BYTES_MAX),
+            maker: maker.for_many(),
             connections: AtomicUsize::new(0),
         })
     }

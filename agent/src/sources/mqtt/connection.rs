@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Open;
 use super::session::Session;
-use crate::sources::budget::Held;
+use crate::log::{Held, Room, Use};
 
 /// Bytes taken from the socket at a time; the buffer lives on the stack for one read.
 const READ_BYTES: usize = 16 * 1024;
@@ -49,7 +49,9 @@ struct Connection {
     /// The front of a packet that has not come whole.
     tail: BytesMut,
     tail_held: Held,
-    /// When the packet in `tail` began.
+    /// For a packet that is longer than one read: it may be read to its end.
+    long_held: Held,
+    /// When the packet in `tail` began, or was last waited with.
     tail_since: Instant,
     last_read: Instant,
     last_written: Instant,
@@ -59,7 +61,8 @@ impl Connection {
     fn new(open: Open, socket: TcpStream) -> Self {
         let now = Instant::now();
         Self {
-            tail_held: open.door.budget.hold(0),
+            tail_held: open.door.intake.room().hold(Use::Front, 0),
+            long_held: open.door.intake.room().hold(Use::Long, 0),
             session: Session::new(open),
             socket,
             tail: BytesMut::new(),
@@ -73,29 +76,55 @@ impl Connection {
     async fn turn(&mut self) -> io::Result<()> {
         self.session.deliver();
         self.write()?;
+        let room = self.room().clone();
+        let freed = room.freed();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
         let reading = self.is_reading();
+        if !reading {
+            // It is not the client that is late.
+            self.tail_since = Instant::now();
+        }
         let writing = !self.session.out.is_empty();
-        let budget = self.session.door().budget.clone();
         let mailbox = self.session.mailbox.clone();
         let deadline = self.deadline(reading);
         tokio::select! {
             biased;
             outcome = self.session.settled() => self.session.handle_settled(outcome),
             ready = self.socket.ready(interest(reading, writing)), if reading || writing => {
-                if ready?.is_readable() && reading {
+                // Others may have taken the room since.
+                if ready?.is_readable() && self.is_reading() {
                     self.read()?;
                 }
             }
             () = arrived(mailbox.as_deref()) => {}
-            () = budget.available(), if !reading => {}
+            () = freed, if !reading => {}
             () = tokio::time::sleep_until(deadline) => self.handle_timeout(reading),
         }
         Ok(())
     }
 
-    /// Whether this connection may read: there is room for what comes, and for the answers.
-    fn is_reading(&self) -> bool {
-        !self.session.door().budget.is_spent() && self.session.out.len() < OUT_BYTES_MAX
+    fn room(&self) -> &Room {
+        self.session.door().intake.room()
+    }
+
+    /// Whether this connection may read: there is room for what comes, and for the answers. A
+    /// packet that has begun may be read on, if need be once others of its length are done with.
+    fn is_reading(&mut self) -> bool {
+        if self.room().is_spent(Use::Queue) || self.session.out.len() >= OUT_BYTES_MAX {
+            return false;
+        }
+        if self.tail.is_empty() {
+            return !self.room().is_spent(Use::Front);
+        }
+        if self.tail.len() > READ_BYTES && self.long_held.is_empty() {
+            if self.room().is_spent(Use::Long) {
+                return false;
+            }
+            let bytes = self.session.door().limits.packet_bytes_max;
+            self.long_held.set(bytes);
+        }
+        true
     }
 
     fn read(&mut self) -> io::Result<()> {
@@ -138,7 +167,15 @@ impl Connection {
         if began {
             self.tail_since = self.last_read;
         }
-        self.tail_held.set(self.tail.len());
+        self.hold_tail();
+    }
+
+    fn hold_tail(&mut self) {
+        let is_long = self.tail.len() > READ_BYTES;
+        if !is_long {
+            self.long_held.set(0);
+        }
+        self.tail_held.set(self.tail.len().min(READ_BYTES));
     }
 
     /// Writes what the socket takes now.
@@ -168,7 +205,7 @@ impl Connection {
         if let Some(silence) = self.silence_max().filter(|_| reading) {
             deadline = deadline.min(self.last_read + silence);
         }
-        if !self.tail.is_empty() {
+        if !self.tail.is_empty() && reading {
             deadline = deadline.min(self.tail_since + limits.packet_timeout);
         }
         deadline
@@ -203,7 +240,8 @@ impl Connection {
 
     /// Answers what was taken, says why it ends, publishes the will.
     async fn finish(mut self) {
-        self.tail_held.set(0);
+        self.tail = BytesMut::new();
+        self.hold_tail();
         while self.session.has_pending() {
             let outcome = self.session.settled().await;
             self.session.handle_settled(outcome);

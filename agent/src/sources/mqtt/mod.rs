@@ -6,7 +6,7 @@
 //! are no sessions, no retained messages, and no QoS 2.
 //!
 //! `connection` moves bytes, `session` answers packets, `record` makes events, `hub` knows the
-//! subscribers, `budget` bounds the memory of all connections together.
+//! subscribers. The memory of all connections of all sources together is bounded by the log's room.
 
 mod connect;
 mod connection;
@@ -22,7 +22,6 @@ use headwater_wire::uplink::EVENT_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::budget::Budget;
 use super::{Intake, Opened, SourceError};
 use hub::Hub;
 
@@ -35,8 +34,6 @@ pub struct Limits {
     pub packet_bytes_max: usize,
     /// Bytes of a packet before the CONNACK.
     pub connect_bytes_max: usize,
-    /// Bytes of all connections together that are half received or not yet committed.
-    pub inflight_bytes_max: usize,
     /// Publishes of one connection that wait for their PUBACK.
     pub receive_max: u16,
     /// Filters of one connection.
@@ -59,7 +56,6 @@ impl Default for Limits {
             connections_max: 256,
             packet_bytes_max: EVENT_BYTES_MAX,
             connect_bytes_max: 64 * 1024,
-            inflight_bytes_max: 512 * 1024,
             receive_max: 1024,
             filters_max: 64,
             mailbox_bytes_max: 256 * 1024,
@@ -76,7 +72,6 @@ struct Door {
     intake: Intake,
     limits: Limits,
     hub: Hub,
-    budget: Budget,
     connections: AtomicUsize,
     next_connection: AtomicU64,
 }
@@ -95,7 +90,6 @@ pub async fn open(intake: Intake, listen: &str, limits: Limits) -> Result<Opened
     let address = listener.local_addr().map_err(failed)?;
     let door = Arc::new(Door {
         hub: Hub::new(limits.mailbox_bytes_max, limits.mailboxes_bytes_max),
-        budget: Budget::new(limits.inflight_bytes_max),
         connections: AtomicUsize::new(0),
         next_connection: AtomicU64::new(1),
         intake,

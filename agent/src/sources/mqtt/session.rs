@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::Open;
 use super::connect::{self, Client, Refusal, Will};
 use super::hub::Mailbox;
-use crate::sources::budget::Held;
+use crate::log::{Held, Use};
 use publish::{Gather, Pending};
 
 /// A client's session.
@@ -52,7 +52,7 @@ pub(super) struct End {
 impl Session {
     pub(super) fn new(open: Open) -> Self {
         Self {
-            will_held: open.door.budget.hold(0),
+            will_held: open.door.intake.room().hold(Use::Will, 0),
             open,
             client: None,
             out: BytesMut::new(),
@@ -137,6 +137,13 @@ impl Session {
     fn handle_connect(&mut self, connect: &Connect<'_>) {
         let number = self.open.number;
         match connect::accept(connect, number, &self.open.door.intake) {
+            Ok(client) if client.will.is_some() && self.has_no_room_for_a_will() => {
+                let refusal = Refusal {
+                    reason: Reason::QUOTA_EXCEEDED,
+                    why: "The wills of all clients together take too much memory".to_owned(),
+                };
+                self.refuse_connect(client.version, &refusal);
+            }
             Ok(client) => {
                 connect::write_accepted(connect, &client, &self.open.door.limits, &mut self.out);
                 self.open.door.hub.enter(&client.id, number, &self.kick);
@@ -147,6 +154,10 @@ impl Session {
             }
             Err(refusal) => self.refuse_connect(connect.version, &refusal),
         }
+    }
+
+    fn has_no_room_for_a_will(&self) -> bool {
+        self.open.door.intake.room().is_spent(Use::Will)
     }
 
     fn refuse_connect(&mut self, version: Version, refusal: &Refusal) {

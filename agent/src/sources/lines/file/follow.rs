@@ -24,7 +24,6 @@ pub(super) struct Follower {
     /// Where it stands; of the file that is open, if one is.
     cursor: Option<Cursor>,
     current: Option<Current>,
-    buffer: Vec<u8>,
 }
 
 /// The file that is open.
@@ -57,7 +56,6 @@ impl Follower {
             path,
             cursor,
             current: None,
-            buffer: Vec::new(),
         }
     }
 
@@ -93,13 +91,7 @@ impl Follower {
         let Some(current) = &mut self.current else {
             return self.open();
         };
-        let look = take(
-            current,
-            &self.maker,
-            &mut self.cursor,
-            &mut self.buffer,
-            false,
-        )?;
+        let look = take(current, &self.maker, &mut self.cursor, false)?;
         match look {
             Look::Took => Ok(true),
             Look::Truncated => self.begin_anew(),
@@ -170,13 +162,7 @@ impl Follower {
         if is_last && (next.file.metadata()?.len() == 0 || !is_quiet(since, cursor.modified)) {
             return Ok(false);
         }
-        let look = take(
-            current,
-            &self.maker,
-            &mut self.cursor,
-            &mut self.buffer,
-            true,
-        )?;
+        let look = take(current, &self.maker, &mut self.cursor, true)?;
         match look {
             Look::Took => Ok(true),
             Look::Truncated => self.begin_anew(),
@@ -242,7 +228,6 @@ fn take(
     current: &mut Current,
     maker: &Maker,
     cursor: &mut Option<Cursor>,
-    buffer: &mut Vec<u8>,
     is_last: bool,
 ) -> io::Result<Look> {
     let Some(cursor) = cursor else {
@@ -256,19 +241,20 @@ fn take(
     if !is_last && current.idle_at == Some(metadata.len()) {
         return Ok(Look::Nothing);
     }
-    read(file, cursor.offset, READ_BYTES, buffer)?;
+    // From here to the end of the step memory is held.
+    let _turn = maker.intake.room().turn();
+    let mut buffer = read(file, cursor.offset, READ_BYTES)?;
     let mut cutter = current.cutter;
-    let mut made = maker.make(&mut cutter, buffer, false);
+    let mut made = maker.make(&mut cutter, &buffer, false);
     if made.is_empty() && buffer.len() == READ_BYTES {
-        read(file, cursor.offset, maker.buffer_bytes_max(), buffer)?;
-        made = maker.make(&mut cutter, buffer, false);
+        buffer = read(file, cursor.offset, maker.buffer_bytes_max())?;
+        made = maker.make(&mut cutter, &buffer, false);
     }
     if made.is_empty() && is_last {
-        made = maker.make(&mut cutter, buffer, true);
+        made = maker.make(&mut cutter, &buffer, true);
     }
     if made.is_empty() {
         current.idle_at = Some(cursor.offset + buffer.len() as u64);
-        release(buffer);
         return Ok(Look::Nothing);
     }
     let mut seen = current.seen.clone();
@@ -298,14 +284,9 @@ fn take(
     Ok(Look::Took)
 }
 
-/// Fills the buffer from `offset` on, `bytes_max` at most.
-fn read(
-    file: &std::fs::File,
-    offset: u64,
-    bytes_max: usize,
-    buffer: &mut Vec<u8>,
-) -> io::Result<()> {
-    buffer.resize(bytes_max, 0);
+/// What lies from `offset` on, `bytes_max` at most.
+fn read(file: &std::fs::File, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; bytes_max];
     let mut bytes = 0;
     while bytes < bytes_max {
         match file.read_at(&mut buffer[bytes..], offset + bytes as u64) {
@@ -316,12 +297,7 @@ fn read(
         }
     }
     buffer.truncate(bytes);
-    Ok(())
-}
-
-/// A file that rests holds no memory.
-fn release(buffer: &mut Vec<u8>) {
-    *buffer = Vec::new();
+    Ok(buffer)
 }
 
 /// Whether nothing was written for a while, by our clock or by the file's.

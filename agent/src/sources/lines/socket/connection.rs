@@ -1,21 +1,23 @@
 //! One connection: lines in, `ok N` out.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Open;
-use crate::log::AppendError;
-use crate::sources::budget::Held;
+use crate::log::{AppendError, Held, Room, Use};
+use crate::sources::Intake;
 use crate::sources::lines::cut::Cutter;
 use crate::sources::lines::maker::Made;
 
 /// Read at a time.
 const READ_BYTES: usize = 16 << 10;
+/// Read at a time while many connections have something.
+const SHORT_READ_BYTES: usize = 4 << 10;
 /// A line that is longer than one read has to end within this, since others wait for the memory.
 const LONG_LINE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a log that refuses is left alone.
@@ -29,13 +31,16 @@ where
     S: AsyncRead + AsyncWrite + Send,
 {
     let (input, output) = tokio::io::split(socket);
+    let room = open.0.maker.intake.room();
     let mut connection = Connection {
-        held: open.0.budget.hold(0),
+        front_held: room.hold(Use::Front, 0),
+        long_held: room.hold(Use::Long, 0),
         cutter: open.0.maker.cutter(),
         open,
         input,
         output,
         buffer: Vec::new(),
+        long_since: None,
         lines: 0,
         answers: Answers::default(),
     };
@@ -51,68 +56,169 @@ struct Connection<S> {
     input: ReadHalf<S>,
     output: WriteHalf<S>,
     cutter: Cutter,
-    /// The front of a line that has not come whole.
+    /// What came and is not committed: lines, and the front of one that has not come whole.
     buffer: Vec<u8>,
-    held: Held,
+    front_held: Held,
+    /// For a line that is longer than one read: it may be read to its end.
+    long_held: Held,
+    /// When such a line was last waited with, or begun.
+    long_since: Option<Instant>,
     /// Lines that are durable.
     lines: u64,
     answers: Answers,
 }
 
+/// What came of a wait.
+enum Turn {
+    /// Look again.
+    On,
+    /// The client sends nothing more.
+    Last,
+    /// The agent stops, or the client must go.
+    End,
+}
+
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
     async fn serve(&mut self) -> io::Result<()> {
         let mut is_last = false;
-        let mut long_since = None;
         loop {
-            let made = self
-                .open
-                .0
-                .maker
-                .make(&mut self.cutter, &self.buffer, is_last);
-            if !made.is_empty() {
-                self.drop_front(made.used);
-                long_since = None;
-                if !self.commit(made).await {
-                    return Ok(());
+            while !self.buffer.is_empty() {
+                match self.commit(is_last).await {
+                    Commit::Done => {}
+                    Commit::Nothing => break,
+                    Commit::End => return Ok(()),
                 }
-            } else if is_last || self.turn(&mut long_since, &mut is_last).await?.is_end() {
+            }
+            if is_last {
                 return Ok(());
+            }
+            match self.turn().await? {
+                Turn::On => {}
+                Turn::Last => is_last = true,
+                Turn::End => return Ok(()),
             }
         }
     }
 
-    /// Waits for one thing to happen. `long_since` is when the line was first seen to be long.
-    async fn turn(
-        &mut self,
-        long_since: &mut Option<Instant>,
-        is_last: &mut bool,
-    ) -> io::Result<Turn> {
+    /// Waits for one thing to happen.
+    async fn turn(&mut self) -> io::Result<Turn> {
         let mut stopping = self.open.0.maker.intake.stopping();
-        let budget = self.open.0.budget.clone();
+        let room = self.open.0.maker.intake.room().clone();
+        let freed = room.freed();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        let may_read = self.may_read(&room);
+        let has_begun = !self.buffer.is_empty();
         let is_long = self.buffer.len() > READ_BYTES;
-        let line_since = match is_long {
-            true => *long_since.get_or_insert_with(Instant::now),
-            false => Instant::now(),
-        };
-        let is_reading = !budget.is_spent() || is_long;
-        if is_reading {
-            self.buffer.reserve(READ_BYTES);
+        if !is_long || !may_read {
+            // It is not the client that is late.
+            self.long_since = None;
         }
+        let line_since = *self.long_since.get_or_insert_with(Instant::now);
+        // Asked once more when something has come: others may have taken the room since.
+        let room_for = || match () {
+            () if is_long => READ_BYTES,
+            () if !has_begun && room.is_spent(Use::Front) => 0,
+            () if room.is_scarce(Use::Front) => SHORT_READ_BYTES,
+            () => READ_BYTES,
+        };
         tokio::select! {
             biased;
             () = stopping.wait() => return Ok(Turn::End),
             written = self.answers.write(&mut self.output) => written?,
-            read = self.input.read_buf(&mut self.buffer), if is_reading => {
-                *is_last = read? == 0;
-                self.held.set(self.buffer.len());
+            came = read(&mut self.input, &mut self.buffer, room_for), if may_read => {
+                let is_end = came? == Some(0);
+                self.hold();
+                return Ok(if is_end { Turn::Last } else { Turn::On });
             }
-            () = budget.available(), if !is_reading => {}
-            () = sleep_until(line_since + LONG_LINE_TIMEOUT), if is_long => {
+            () = freed, if !may_read => {}
+            () = sleep_until(line_since + LONG_LINE_TIMEOUT), if is_long && may_read => {
                 self.answers.refuse(self.lines, "Line does not end");
                 return Ok(Turn::End);
             }
         }
         Ok(Turn::On)
+    }
+
+    /// Whether there is room for what comes. A line that has begun may be read on, if need be once
+    /// others of its length are done with.
+    fn may_read(&mut self, room: &Room) -> bool {
+        if self.buffer.is_empty() {
+            return !room.is_spent(Use::Front);
+        }
+        if self.buffer.len() > READ_BYTES && self.long_held.is_empty() {
+            if room.is_spent(Use::Long) {
+                return false;
+            }
+            self.long_held.set(self.open.0.maker.buffer_bytes_max());
+        }
+        true
+    }
+
+    fn hold(&mut self) {
+        if self.buffer.len() <= READ_BYTES {
+            self.long_held.set(0);
+        }
+        self.front_held.set(self.buffer.len().min(READ_BYTES));
+    }
+
+    /// Commits the lines at the front of the buffer, as many as one step takes, as soon as the
+    /// queue has room and the log takes them. They stay in the buffer until then.
+    async fn commit(&mut self, is_last: bool) -> Commit {
+        let intake = self.open.0.maker.intake.clone();
+        let (mut is_told, mut are_events_in) = (false, false);
+        loop {
+            if self
+                .wait(intake.room().available(Use::Queue))
+                .await
+                .is_none()
+            {
+                return Commit::End;
+            }
+            let mut cutter = self.cutter;
+            let maker = &self.open.0.maker;
+            let made = maker.make(&mut cutter, &self.buffer, is_last);
+            if made.is_empty() {
+                return Commit::Nothing;
+            }
+            let held = intake.room().hold(Use::Queue, made.bytes());
+            let outcome = append(&intake, &made, &mut are_events_in).await;
+            drop(held);
+            match outcome {
+                Ok(()) => {
+                    self.cutter = cutter;
+                    self.drop_front(made.used);
+                    self.lines += made.count() as u64;
+                    self.answers.ok(self.lines, made.count());
+                    return Commit::Done;
+                }
+                Err(AppendError::Stopped) => return Commit::End,
+                Err(error) if !is_told => {
+                    self.answers.refuse(self.lines, &error.to_string());
+                    is_told = true;
+                }
+                Err(_) => {}
+            }
+            drop(made);
+            if self.wait(sleep(RETRY)).await.is_none() {
+                return Commit::End;
+            }
+        }
+    }
+
+    /// Waits for `what` and writes answers meanwhile; `None` if the agent stops or the client has
+    /// gone.
+    async fn wait(&mut self, what: impl Future<Output = ()>) -> Option<()> {
+        let mut stopping = self.open.0.maker.intake.stopping();
+        tokio::pin!(what);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut what => return Some(()),
+                () = stopping.wait() => return None,
+                written = self.answers.write(&mut self.output) => written.ok()?,
+            }
+        }
     }
 
     fn drop_front(&mut self, bytes: usize) {
@@ -121,32 +227,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             // An idle connection holds no buffer.
             self.buffer = Vec::new();
         }
-    }
-
-    /// Waits until the log has taken them; `false` if the agent stops or the client has gone.
-    async fn commit(&mut self, made: Made) -> bool {
-        let intake = self.open.0.maker.intake.clone();
-        let mut stopping = intake.stopping();
-        let mut is_told = false;
-        for (events, is_rejected) in [(&made.events, false), (&made.rejected, true)] {
-            while let Err(error) = intake.append_again(events, is_rejected).await {
-                if matches!(error, AppendError::Stopped) {
-                    return false;
-                }
-                if !std::mem::replace(&mut is_told, true) {
-                    self.answers.refuse(self.lines, &error.to_string());
-                }
-                tokio::select! {
-                    () = stopping.wait() => return false,
-                    written = self.answers.write(&mut self.output) => if written.is_err() { return false },
-                    () = sleep(RETRY) => {}
-                }
-            }
-        }
-        self.lines += made.count() as u64;
-        self.answers.ok(self.lines, made.count());
-        self.held.set(self.buffer.len());
-        true
+        self.hold();
     }
 
     /// Writes what is left to be said.
@@ -162,15 +243,44 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 }
 
-enum Turn {
-    On,
+/// What came of a step.
+enum Commit {
+    /// It is durable.
+    Done,
+    /// There is no line.
+    Nothing,
+    /// The agent stops, or the client has gone.
     End,
 }
 
-impl Turn {
-    fn is_end(&self) -> bool {
-        matches!(self, Self::End)
+/// Makes a step durable. What is in already is not appended once more.
+async fn append(intake: &Intake, made: &Made, are_events_in: &mut bool) -> Result<(), AppendError> {
+    if !*are_events_in {
+        intake.append_again(&made.events, false).await?;
+        *are_events_in = true;
     }
+    intake.append_again(&made.rejected, true).await
+}
+
+/// Reads what has come, through a buffer on the stack: a connection that waits holds no memory.
+/// `None` if there was no room for it any more.
+async fn read(
+    input: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+    room_for: impl Fn() -> usize,
+) -> io::Result<Option<usize>> {
+    std::future::poll_fn(|context| {
+        let bytes_max = room_for().min(READ_BYTES);
+        if bytes_max == 0 {
+            return Poll::Ready(Ok(None));
+        }
+        let mut stack = [0; READ_BYTES];
+        let mut came = ReadBuf::new(&mut stack[..bytes_max]);
+        ready!(Pin::new(&mut *input).poll_read(context, &mut came))?;
+        buffer.extend_from_slice(came.filled());
+        Poll::Ready(Ok(Some(came.filled().len())))
+    })
+    .await
 }
 
 /// What is to be written. A client that does not read gets the newest count when it does.

@@ -8,9 +8,8 @@ use bytes::Bytes;
 use headwater_mqtt::{Ack, Id, Packet, PropertyBuf, Publish, Qos, Reason, Value, Version};
 
 use super::Session;
-use crate::log::{AppendError, Event};
+use crate::log::{AppendError, Event, Held, Use};
 use crate::sources::Refused;
-use crate::sources::budget::Held;
 use crate::sources::mqtt::hub::Publication;
 use crate::sources::mqtt::record;
 
@@ -146,7 +145,7 @@ impl Session {
             append,
             answers: gather.answers,
             publications: gather.publications,
-            _held: self.open.door.budget.hold(gather.bytes),
+            _held: self.open.door.intake.room().hold(Use::Queue, gather.bytes),
         });
     }
 
