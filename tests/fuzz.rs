@@ -53,6 +53,11 @@ fn the_log_of_an_agent() {
 }
 
 #[test]
+fn other_files_of_an_agent() {
+    replay(&checks::AGENT_FILES);
+}
+
+#[test]
 fn http_requests() {
     replay(&checks::HTTP);
 }

@@ -4,6 +4,7 @@
 //! One file a subject. libFuzzer runs each check as a target (`cargo run --bin NAME` in
 //! `tests/fuzz`), `tests/fuzz.rs` runs all of them over the corpus and damaged copies of it.
 
+mod agent_files;
 mod agent_log;
 mod batch;
 mod data;
@@ -23,6 +24,7 @@ mod stream_config;
 mod topic;
 mod uplink;
 
+pub use agent_files::AGENT_FILES;
 pub use agent_log::AGENT_LOG;
 pub use batch::BATCH;
 pub use device_status::DEVICE_STATUS;
@@ -56,6 +58,7 @@ pub struct Check {
 
 /// All checks.
 pub const CHECKS: &[&Check] = &[
+    &AGENT_FILES,
     &AGENT_LOG,
     &BATCH,
     &DEVICE_STATUS,

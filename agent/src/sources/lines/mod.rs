@@ -35,5 +35,10 @@ pub async fn open(intake: Intake, from: &str) -> Result<Opened, SourceError> {
     }
 }
 
+/// The place in a followed file that a cursor says, as it is written: for the fuzz targets.
+pub fn file_cursor(bytes: &[u8]) -> Option<Vec<u8>> {
+    file::rewritten(bytes)
+}
+
 #[cfg(test)]
 mod tests;

@@ -73,6 +73,11 @@ pub(super) async fn open(maker: Maker, path: PathBuf) -> Result<Opened, SourceEr
     })
 }
 
+/// A cursor as it is written once it is read.
+pub(super) fn rewritten(cursor: &[u8]) -> Option<Vec<u8>> {
+    Cursor::decode(cursor).map(|cursor| cursor.encode())
+}
+
 /// How the thread waits.
 struct Pause(mpsc::Receiver<()>);
 
