@@ -9,6 +9,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod device;
+mod fields;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;

@@ -48,7 +48,7 @@ pub use self::lock::{DirLock, LockError, holder};
 pub use self::options::{LogOptions, MAX_BYTES_MIN};
 pub use self::reader::{StoredRecord, read_records};
 pub use self::rebuild::{LostIdentity, has_lost_identity};
-pub(crate) use self::room::{Held, Room, Use};
+pub(crate) use self::room::{EVENT_MEMORY_BYTES, Held, Room, Use};
 pub use self::status::{Alarm, LaneStatus, LogStatus};
 pub use self::step::{CURSOR_BYTES_MAX, EVENT_OVERHEAD_BYTES, STEP_BYTES_MAX, Step};
 pub use self::sync_times::SyncCounts;

@@ -27,6 +27,9 @@ pub(crate) enum Use {
 /// may go beyond.
 const BYTES_MAX: [usize; 4] = [320 << 10, 256 << 10, 256 << 10, 256 << 10];
 
+/// What an event takes in memory beside its own bytes, while it waits for its commit: names and lists
+/// of its headers, and what the allocator adds to each part.
+pub(crate) const EVENT_MEMORY_BYTES: usize = 512;
 /// Sources with a thread of their own that read, make events of what they read and wait for the
 /// commit at the same time.
 const TURNS: usize = 2;

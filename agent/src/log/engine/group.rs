@@ -13,14 +13,13 @@ use super::{Engine, LANES_MAX, Lane, millis, shared};
 use crate::log::append::Event;
 use crate::log::error::AppendError;
 use crate::log::space::COMMIT_OVERHEAD_BYTES;
+use crate::log::step::EVENT_OVERHEAD_BYTES;
 
 /// A batch closed by age below this lies in the journal until more have gathered.
 const SMALL_BYTES_MAX: usize = 32 << 10;
 /// Timestamps beyond this, or below zero, are no time of an event: differences between them
 /// would not fit a record.
 const TIMESTAMP_MAX: i64 = 1 << 60;
-/// What an event takes beside key, value and headers, at most.
-const EVENT_OVERHEAD_BYTES: usize = 64;
 /// How long a disk that failed is left alone by what nobody waits for, ms.
 pub(super) const RETRY_MS: i64 = 1_000;
 

@@ -4,6 +4,8 @@ use headwater_agent_core::handshake::TopicId;
 use headwater_agent_core::loss::Loss;
 use headwater_wire::uplink::{LossReason, LostRange, Position, RepairReason};
 
+use crate::fields::take;
+
 /// Remembered entries that lie below the acknowledged end: the last two that were trimmed, and a
 /// loss for each.
 pub(in crate::log) const REMEMBERED_MAX: usize = 4;
@@ -249,12 +251,6 @@ fn repair_reason(number: u8) -> Option<RepairReason> {
         3 => Some(RepairReason::Conflict),
         _ => None,
     }
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk::<N>()?;
-    *bytes = rest;
-    Some(*taken)
 }
 
 #[cfg(test)]

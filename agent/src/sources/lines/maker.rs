@@ -4,7 +4,7 @@ use bytes::Bytes;
 use headwater_wire::uplink::EVENT_BYTES_MAX;
 
 use super::cut::{Cut, Cutter};
-use crate::log::{EVENT_OVERHEAD_BYTES, Event, STEP_BYTES_MAX};
+use crate::log::{EVENT_MEMORY_BYTES, EVENT_OVERHEAD_BYTES, Event, STEP_BYTES_MAX};
 use crate::sources::Intake;
 
 /// Makes the events of one source.
@@ -16,9 +16,6 @@ pub(super) struct Maker {
     /// What an event counts in a step beside its own bytes.
     overhead_bytes: usize,
 }
-
-/// What an event takes in memory beside its own bytes, while it waits for its commit.
-const MEMORY_BYTES: usize = 512;
 
 /// What lines have become, in order within each list.
 #[derive(Debug, Default)]
@@ -48,7 +45,7 @@ impl Maker {
     /// at a time.
     pub(super) fn for_many(self) -> Self {
         Self {
-            overhead_bytes: MEMORY_BYTES,
+            overhead_bytes: EVENT_MEMORY_BYTES,
             ..self
         }
     }

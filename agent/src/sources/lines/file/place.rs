@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use headwater_wire::crc::crc32c;
 
+use crate::fields::take;
+
 /// Bytes at the front of a file that it is known by.
 const HEAD_BYTES_MAX: usize = 1024;
 /// Bytes before the place that it is known by.
@@ -219,12 +221,6 @@ fn read_at(file: &File, at: u64, bytes: usize) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk::<N>()?;
-    *bytes = rest;
-    Some(*taken)
 }
 
 fn u16_of(bytes: &mut &[u8]) -> Option<u16> {

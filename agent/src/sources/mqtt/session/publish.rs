@@ -8,13 +8,10 @@ use bytes::Bytes;
 use headwater_mqtt::{Ack, Id, Packet, PropertyBuf, Publish, Qos, Reason, Value, Version};
 
 use super::Session;
-use crate::log::{AppendError, Event, Held, Use};
+use crate::log::{AppendError, EVENT_MEMORY_BYTES, Event, Held, Use};
 use crate::sources::Refused;
 use crate::sources::mqtt::hub::Publication;
 use crate::sources::mqtt::record;
-
-/// What an event takes in memory beside its own bytes: names and lists of its headers.
-const EVENT_OVERHEAD_BYTES: usize = 512;
 
 /// A PUBACK with a reason string, the string left out.
 const ACK_BYTES: usize = 16;
@@ -82,7 +79,7 @@ impl Session {
     }
 
     fn take(&mut self, publish: &Publish<'_>, event: Event, payload: Bytes) {
-        self.gather.bytes += event.bytes() + EVENT_OVERHEAD_BYTES;
+        self.gather.bytes += event.bytes() + EVENT_MEMORY_BYTES;
         self.gather.events.push(event);
         if let Some(packet_id) = publish.packet_id {
             self.gather.answers.push(Answer {
@@ -123,7 +120,7 @@ impl Session {
 
     fn reject(&mut self, publish: &Publish<'_>, packet_id: Option<u16>, why: &str) {
         let rejection = self.open.door.intake.rejection(publish.payload, why);
-        self.gather.bytes += rejection.bytes() + EVENT_OVERHEAD_BYTES;
+        self.gather.bytes += rejection.bytes() + EVENT_MEMORY_BYTES;
         self.gather.rejected.push(rejection);
         self.gather
             .answers
