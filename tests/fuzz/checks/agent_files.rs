@@ -60,10 +60,11 @@ fn changed(changes: &[u8]) {
 }
 
 type Batch = (u64, Vec<u8>);
+type Segment = (Vec<u8>, Vec<Batch>);
 
 /// A segment as the agent writes it: its path, its bytes, and what is in it.
-fn segment() -> (&'static Path, &'static (Vec<u8>, Vec<Batch>)) {
-    static SEGMENT: OnceLock<(PathBuf, (Vec<u8>, Vec<Batch>))> = OnceLock::new();
+fn segment() -> (&'static Path, &'static Segment) {
+    static SEGMENT: OnceLock<(PathBuf, Segment)> = OnceLock::new();
     let (path, segment) = SEGMENT.get_or_init(|| {
         let batches: Vec<Batch> = (0..BATCHES).map(batch).collect();
         let disk = MemoryDisk::default();
