@@ -75,11 +75,12 @@ impl Section {
     }
 }
 
-/// Positions of a batch of ours, if its CRC is right.
+/// Positions of a batch of ours, if its CRC is right, and what the CRC leaves out is as we write it.
 pub(in crate::log) fn range(batch: &[u8]) -> Option<BatchRange> {
     let header = Header::parse_exact(batch).ok()?;
     check_crc(batch, &header).ok()?;
-    BatchRange::of(&header)
+    let is_ours = header.base_offset == 0 && header.leader_epoch == -1;
+    BatchRange::of(&header).filter(|_| is_ours)
 }
 
 /// Positions that a loss batch of ours declares, if its CRC is right.
