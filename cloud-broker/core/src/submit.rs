@@ -147,6 +147,7 @@ pub struct Buffer {
     requests: VecDeque<(u64, Request)>,
     request_bytes: usize,
     plain_bytes: usize,
+    live: bool,
 }
 
 /// Plain publishes of one partition.
@@ -172,6 +173,7 @@ impl Buffer {
             return false;
         }
         open.topics.add(record.topic.as_bytes());
+        self.live = true;
         self.plain_bytes += open.records.uncompressed_bytes() - before;
         true
     }
@@ -187,6 +189,17 @@ impl Buffer {
             | Request::Closed { .. } => REQUEST_BYTES,
         };
         self.requests.push_back((token, request));
+    }
+
+    /// Notes that somebody waits for what was put in; of plain publishes that is known.
+    pub fn mark_live(&mut self) {
+        self.live = true;
+    }
+
+    /// Whether it is more than what those bring who come back with much.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live
     }
 
     /// Whether there is nothing in it.
@@ -246,6 +259,7 @@ impl Buffer {
         (self.used, self.taken) = (0, 0);
         self.requests.clear();
         (self.request_bytes, self.plain_bytes) = (0, 0);
+        self.live = false;
     }
 
     fn open_batch(&mut self, partition: PartitionId, bytes: usize) -> usize {

@@ -81,13 +81,20 @@ impl Inbox {
         }
     }
 
-    /// Locks the inbox.
+    /// Locks the inbox. What is put in wakes the journal.
     pub fn lock(&self) -> Submit<'_> {
-        Submit {
-            inbox: self,
-            filling: Some(self.lock_filling()),
-            touched: false,
-        }
+        self.submit(true)
+    }
+
+    /// As [`Inbox::lock`], but the journal is woken by [`Inbox::ring`] alone: whoever puts in much,
+    /// one after the other, wakes it once for all of it.
+    pub fn lock_quietly(&self) -> Submit<'_> {
+        self.submit(false)
+    }
+
+    /// Wakes the journal for what was put in quietly.
+    pub fn ring(&self) {
+        self.gate.ring();
     }
 
     /// What was decided since the last call. One reader per inbox.
@@ -162,6 +169,15 @@ impl Inbox {
 
     pub(super) fn wake(&self) {
         self.bell.notify_one();
+    }
+
+    fn submit(&self, wakes: bool) -> Submit<'_> {
+        Submit {
+            inbox: self,
+            filling: Some(self.lock_filling()),
+            touched: false,
+            wakes,
+        }
     }
 
     fn lock_decided(&self) -> MutexGuard<'_, Decided> {

@@ -13,6 +13,7 @@ mod gate;
 mod groups;
 mod ids;
 mod inbox;
+mod live;
 mod open;
 mod options;
 mod outline;
@@ -28,6 +29,7 @@ mod writer;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_broker_core::journal::BATCH_BYTES_MAX;
@@ -185,6 +187,11 @@ impl Backend {
             .unwrap_or_else(PoisonError::into_inner);
         inboxes.push(Arc::clone(&inbox));
         inbox
+    }
+
+    /// For how long nobody has written but those who bring much at once, as agents do that return.
+    pub fn quiet_for(&self) -> Duration {
+        self.shared.live.quiet_for()
     }
 
     /// Appends a batch of a Kafka or HTTP producer that the door has validated, and returns when

@@ -19,6 +19,7 @@ use super::devices::Devices;
 use super::error::OpenError;
 use super::groups::{Coordinator, Desk};
 use super::ids::ProducerIds;
+use super::live::Live;
 use super::options::Options;
 use super::outline::Outlines;
 use super::random;
@@ -140,6 +141,7 @@ fn assemble(
         outlines: Outlines::new(OUTLINE_BYTES),
         incarnations: journals,
         inboxes: Mutex::default(),
+        live: Live::default(),
         jobs: Mutex::default(),
         room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
         devices: Mutex::new(devices),

@@ -15,6 +15,7 @@ use super::gate::Gate;
 use super::groups::{Coordinator, Receipt};
 use super::ids::ProducerIds;
 use super::inbox::Inbox;
+use super::live::Live;
 use super::options::Options;
 use super::outline::Outlines;
 use super::table::Cell;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     /// Whose journals the places in the table speak of; the last is this one.
     pub(super) incarnations: Vec<Incarnation>,
     pub(super) inboxes: Mutex<Vec<Arc<Inbox>>>,
+    pub(super) live: Live,
     pub(super) jobs: Mutex<Vec<Job>>,
     /// Bytes that [`Job::Append`] may still take.
     pub(super) room: Arc<Semaphore>,
@@ -69,6 +71,12 @@ pub(super) enum Job {
         id: StreamId,
         reply: oneshot::Sender<Result<(), DeleteError>>,
     },
+}
+
+impl Job {
+    pub(super) fn is_append(&self) -> bool {
+        matches!(self, Self::Append { .. })
+    }
 }
 
 impl Shared {

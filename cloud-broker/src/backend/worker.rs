@@ -57,6 +57,12 @@ struct Station {
     ticket: Option<u64>,
 }
 
+impl Station {
+    fn is_live(&self) -> bool {
+        self.ticket.is_some() && self.buffer.is_live()
+    }
+}
+
 impl Worker {
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -104,7 +110,11 @@ impl Worker {
     /// Takes everything that waits and commits it.
     fn turn(&mut self) {
         self.take();
-        let mut jobs = self.shared.take_jobs().into_iter();
+        let jobs = self.shared.take_jobs();
+        if self.stations.iter().any(Station::is_live) || jobs.iter().any(Job::is_append) {
+            self.shared.live.note();
+        }
+        let mut jobs = jobs.into_iter();
         self.journal.begin((self.shared.options.clock)());
         match self.work(&mut jobs) {
             Ok(()) => self

@@ -22,7 +22,8 @@ use crate::validate::Validator;
 pub(super) const BATCH_BYTES_MAX: usize = 1_048_588;
 /// The first Produce version whose clients know zstd.
 const ZSTD_SINCE: i16 = 7;
-/// A batch above this is checked where it does not keep other connections waiting.
+/// A compressed batch above this is checked where it does not keep other connections waiting. One
+/// that is not compressed takes 0.1 ms at most, which is less than to move them to another thread.
 const INLINE_BYTES_MAX: usize = 32 << 10;
 
 /// Batches that have their places in line.
@@ -175,9 +176,9 @@ async fn append(
         .and_then(|index| stream.partitions.get(index));
     let place = *place.ok_or_else(Refused::unknown)?;
     let bytes = partition.records.unwrap_or_default();
-    let large = bytes.len() > INLINE_BYTES_MAX;
+    let is_long = bytes.len() > INLINE_BYTES_MAX && is_compressed(&bytes);
     let check = || session.with_validator(|validator| check(validator, stream, bytes, version));
-    let checked = if large {
+    let checked = if is_long {
         block_in_place(check)
     } else {
         check()
@@ -192,6 +193,10 @@ async fn append(
         records,
         pending: submitted?,
     })
+}
+
+fn is_compressed(batch: &[u8]) -> bool {
+    Header::parse(batch).is_ok_and(|header| header.codec() != Ok(Codec::None))
 }
 
 /// What a batch must be before the log decides about its sequence numbers.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use headwater_broker_core::Catalog;
+use headwater_broker_core::share::BulkShare;
 use headwater_mqtt::Reason;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
@@ -19,6 +20,7 @@ use super::publish;
 use super::registry::Registry;
 use super::scan::Scans;
 use super::table::Table;
+use super::turn;
 use super::uplink::Checker;
 use super::waiting::Waiting;
 use crate::accept::{self, AcceptTrouble};
@@ -35,6 +37,8 @@ const UNCOMMITTED_BYTES_MAX: usize = 16 << 20;
 const UNCOMMITTED_SHARE: usize = 32;
 /// How often silent connections are looked for.
 const TICK: Duration = Duration::from_millis(500);
+/// The journal is woken after so many reads, if not before.
+const UNHEARD_MAX: u32 = 64;
 /// Time for outstanding answers when the broker stops.
 const ANSWERS_TIME_MAX: Duration = Duration::from_secs(3);
 
@@ -42,6 +46,7 @@ const ANSWERS_TIME_MAX: Duration = Duration::from_secs(3);
 /// the next await.
 pub(super) struct Core {
     pub(super) door: Door,
+    started: Instant,
     pub(super) registry: Arc<Registry>,
     pub(super) inbox: Arc<Inbox>,
     /// What was just read.
@@ -57,12 +62,21 @@ pub(super) struct Core {
     dirty: RefCell<Vec<Rc<Connection>>>,
     tokens: Cell<u64>,
     uncommitted_max: usize,
+    /// Reads that were put into the inbox since the journal was woken.
+    unheard: Cell<u32>,
+    /// Rung with the first of them; heard after the tasks that are ready now.
+    round: Notify,
     stalled: Cell<bool>,
     stopping: Cell<bool>,
     /// Rung when answers were given and when a connection is gone; heard when the broker stops.
     changed: Notify,
     /// Whose read may bring much.
     pub(super) turn: Semaphore,
+    /// Who of them pays for the core's time; what was spent.
+    pub(super) paying: Semaphore,
+    pub(super) share: Cell<BulkShare>,
+    /// Who of those that may come in crowds is read before the core looks at all sockets again.
+    pub(super) crowd: Semaphore,
     /// Rung after each commit; heard by whoever has the turn.
     pub(super) committed: Notify,
 }
@@ -80,6 +94,13 @@ pub(super) async fn run(core: Rc<Core>, listeners: Vec<(TcpListener, Listener)>)
             woken.follow_commits();
         }
     });
+    let rung = Rc::clone(&core);
+    let rounds = spawn_local(async move {
+        loop {
+            rung.round.notified().await;
+            rung.wake_journal();
+        }
+    });
     let ticked = Rc::clone(&core);
     tasks.spawn_local(async move {
         let mut ticks = tokio::time::interval(TICK);
@@ -91,14 +112,19 @@ pub(super) async fn run(core: Rc<Core>, listeners: Vec<(TcpListener, Listener)>)
     core.door.stop.requested().await;
     tasks.shutdown().await;
     core.end().await;
+    rounds.abort();
     commits.abort();
 }
 
 async fn accept_all(core: Rc<Core>, socket: TcpListener, listener: Listener) {
     let mut trouble = AcceptTrouble::default();
+    let mut accepted = 0;
     loop {
         match socket.accept().await {
-            Ok((stream, peer)) => core.open(stream, peer.ip(), &listener),
+            Ok((stream, peer)) => {
+                core.open(stream, peer.ip(), &listener);
+                turn::after_accept(&mut accepted).await;
+            }
             Err(error) => {
                 trouble.tell(listener.name, &error);
                 tokio::time::sleep(accept::PAUSE).await;
@@ -114,6 +140,7 @@ impl Core {
         let memory = door.config.limits.request_memory.as_usize();
         Self {
             door,
+            started: Instant::now(),
             registry,
             inbox,
             raw: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
@@ -126,12 +153,22 @@ impl Core {
             dirty: RefCell::default(),
             tokens: Cell::new(0),
             uncommitted_max: (memory / UNCOMMITTED_SHARE).min(UNCOMMITTED_BYTES_MAX),
+            unheard: Cell::new(0),
+            round: Notify::new(),
             stalled: Cell::new(false),
             stopping: Cell::new(false),
             changed: Notify::new(),
             turn: Semaphore::new(1),
+            paying: Semaphore::new(1),
+            crowd: Semaphore::new(turn::CROWD_MAX),
+            share: Cell::default(),
             committed: Notify::new(),
         }
+    }
+
+    /// Time on the core's own clock.
+    pub(super) fn since_start(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
     }
 
     /// All streams.
@@ -164,6 +201,24 @@ impl Core {
     pub(super) fn note_pressure(&self, uncommitted: usize) {
         if uncommitted > self.uncommitted_max {
             self.stalled.set(true);
+        }
+    }
+
+    /// Has the journal woken once all have been read that have something now: it then finds more at
+    /// once, and does it with fewer writes.
+    pub(super) fn wake_journal_soon(&self) {
+        self.unheard.set(self.unheard.get() + 1);
+        match self.unheard.get() {
+            1 => self.round.notify_one(),
+            UNHEARD_MAX => self.wake_journal(),
+            _ => {}
+        }
+    }
+
+    /// Wakes the journal for what was put in.
+    pub(super) fn wake_journal(&self) {
+        if self.unheard.take() > 0 {
+            self.inbox.ring();
         }
     }
 

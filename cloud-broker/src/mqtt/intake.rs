@@ -39,7 +39,13 @@ impl<'a> Intake<'a> {
 
     /// The inbox, locked from the first use in a read on.
     pub(super) fn submit(&mut self) -> &mut Submit<'a> {
-        self.submit.get_or_insert_with(|| self.core.inbox.lock())
+        self.submit
+            .get_or_insert_with(|| self.core.inbox.lock_quietly())
+    }
+
+    /// Whether something of this connection waits for a commit.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.submitted > 0 || self.connection.state.borrow().uncommitted > 0
     }
 
     /// A record of so many bytes was submitted that needs no answer, or whose answer follows.
@@ -98,7 +104,9 @@ impl<'a> Intake<'a> {
         self.note_encoded(ticket);
         self.core
             .note_pressure(self.submit.as_ref().map_or(0, |submit| submit.bytes()));
-        self.submit = None;
+        if self.submit.take().is_some() {
+            self.core.wake_journal_soon();
+        }
     }
 
     fn note_encoded(&mut self, ticket: u64) {

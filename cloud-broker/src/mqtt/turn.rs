@@ -1,20 +1,22 @@
 //! Who is read next. A client that brings little is read when it has something; those that bring
 //! much, as agents do that come back with what they have kept, are read one after the other, and
 //! between two of them the core looks who else has something. So a thousand that return at once
-//! wait for each other, and nobody else queues behind all of them.
+//! wait for each other, and nobody else queues behind all of them; and while others write, they take
+//! no more than their share of the core. Of a crowd that comes at once, the core serves a few
+//! between two looks at all sockets.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::SemaphorePermit;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::core::{Core, READ_BYTES};
@@ -27,13 +29,33 @@ const UNCOMMITTED_BYTES_MAX: usize = 1 << 20;
 /// But not for ever, if nothing is committed.
 const UNCOMMITTED_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// So many of a crowd are served before the core looks at all sockets again.
+pub(super) const CROWD_MAX: usize = 8;
+
 /// What one read brought.
 #[derive(Debug)]
 pub(super) struct Read<'a> {
     /// Bytes in the core's buffer, which holds them until the next await; 0 is the end.
     pub(super) count: usize,
-    /// The turn, if this one had to wait for it.
-    pub(super) turn: Option<SemaphorePermit<'a>>,
+    /// What others wait for.
+    pub(super) turn: Turn<'a>,
+}
+
+/// Why a connection is read now.
+#[derive(Debug)]
+pub(super) enum Turn<'a> {
+    /// It had something.
+    AtOnce,
+    /// It is one of a crowd.
+    InCrowd {
+        _permit: Option<SemaphorePermit<'a>>,
+    },
+    /// It brings much, and nobody else does at the same time; agents pay for their time.
+    Bulk {
+        _permit: Option<SemaphorePermit<'a>>,
+        paying: Option<SemaphorePermit<'a>>,
+        began: Instant,
+    },
 }
 
 /// Reads into the core's buffer, when there is something and it is this connection's turn; `None`
@@ -43,20 +65,26 @@ pub(super) async fn read<'a>(
     connection: &Connection,
     socket: &mut OwnedReadHalf,
 ) -> io::Result<Option<Read<'a>>> {
-    if !connection.bulk.get() {
+    if !connection.bulk.get() && !comes_in_crowds(connection) {
         let count = poll_fn(|context| core.poll_read(Pin::new(&mut *socket), context)).await?;
-        return Ok(count.map(|count| Read { count, turn: None }));
+        let turn = Turn::AtOnce;
+        return Ok(count.map(|count| Read { count, turn }));
     }
     loop {
         socket.readable().await?;
         // Whoever waits for a turn has not gone silent.
         connection.queued.set(true);
-        let turn = core.turn.acquire().await.ok();
+        let turn = core.turn_of(connection).await;
         connection.queued.set(false);
         if core.is_stalled() {
             return Ok(None);
         }
-        match socket.try_read(&mut core.raw.borrow_mut()) {
+        let most = if turn.is_bulk() {
+            READ_BYTES
+        } else {
+            BULK_BYTES_MIN
+        };
+        match socket.try_read(&mut core.raw.borrow_mut()[..most]) {
             Ok(count) => return Ok(Some(Read { count, turn })),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
@@ -64,13 +92,32 @@ pub(super) async fn read<'a>(
     }
 }
 
+/// Agents return all at once when a link or a broker does; who somebody is shows with the first
+/// packet.
+fn comes_in_crowds(connection: &Connection) -> bool {
+    let state = connection.state.borrow();
+    let session = state.session.as_ref();
+    session.is_none_or(|session| session.agent.is_some())
+}
+
+/// Lets others be heard between those of a crowd that are let in.
+pub(super) async fn after_accept(accepted: &mut usize) {
+    *accepted = (*accepted + 1) % CROWD_MAX;
+    if *accepted == 0 {
+        yield_now().await;
+    }
+}
+
 /// Lets others be heard after a read that brought much, and passes the turn on.
-pub(super) async fn end(
-    core: &Core,
-    connection: &Rc<Connection>,
-    count: usize,
-    turn: Option<SemaphorePermit<'_>>,
-) {
+pub(super) async fn end(core: &Core, connection: &Rc<Connection>, count: usize, turn: Turn<'_>) {
+    if let Turn::Bulk {
+        paying: Some(_),
+        began,
+        ..
+    } = turn
+    {
+        core.spend(began);
+    }
     // A link may bring much in small reads: what is begun, and what waits for a commit, count too.
     let (begun, waiting) = {
         let state = connection.state.borrow();
@@ -78,12 +125,12 @@ pub(super) async fn end(
     };
     let much = count.max(begun).max(waiting) >= BULK_BYTES_MIN;
     connection.bulk.set(much);
-    if turn.is_none() && count < BULK_BYTES_MIN {
+    if !turn.is_bulk() && count < BULK_BYTES_MIN {
         return;
     }
     // The core's loop looks at all sockets before it comes back here.
     yield_now().await;
-    if turn.is_some() && core.inbox.bytes() > UNCOMMITTED_BYTES_MAX {
+    if turn.is_bulk() && core.inbox.bytes() > UNCOMMITTED_BYTES_MAX {
         let committed = async {
             while core.inbox.bytes() > UNCOMMITTED_BYTES_MAX && !core.is_stalled() {
                 core.committed.notified().await;
@@ -94,7 +141,61 @@ pub(super) async fn end(
     }
 }
 
+impl Turn<'_> {
+    fn is_bulk(&self) -> bool {
+        matches!(self, Self::Bulk { .. })
+    }
+}
+
 impl Core {
+    async fn turn_of(&self, connection: &Connection) -> Turn<'_> {
+        if connection.bulk.get() {
+            let paying = match comes_in_crowds(connection) {
+                true => self.rest().await,
+                false => None,
+            };
+            let permit = self.turn.acquire().await.ok();
+            // Nobody else's publish waits for what comes now.
+            self.wake_journal();
+            return Turn::Bulk {
+                _permit: permit,
+                paying,
+                began: Instant::now(),
+            };
+        }
+        let permit = self.crowd.acquire().await.ok();
+        if self.crowd.available_permits() == 0 {
+            // The core's loop looks at all sockets before it comes back here.
+            yield_now().await;
+        }
+        Turn::InCrowd { _permit: permit }
+    }
+
+    /// Leaves the core to others, while there are any; one agent after the other.
+    async fn rest(&self) -> Option<SemaphorePermit<'_>> {
+        let permit = self.paying.acquire().await.ok();
+        let rest = || {
+            let backend = &self.door.backend;
+            self.share
+                .get()
+                .rest(self.since_start(Instant::now()), backend.quiet_for())
+        };
+        loop {
+            let rest = rest();
+            if rest.is_zero() {
+                return permit;
+            }
+            sleep(rest).await;
+        }
+    }
+
+    /// Notes a turn that began then and ends now.
+    fn spend(&self, began: Instant) {
+        let mut share = self.share.get();
+        share.spend(self.since_start(began), began.elapsed());
+        self.share.set(share);
+    }
+
     /// Of a client that has brought little so far: no more than what counts as little.
     fn poll_read(
         &self,

@@ -174,8 +174,13 @@ fn take_batch(
         lost: checked.lost,
         ..note
     };
+    // An agent that is behind sends several at once.
+    let is_live = !intake.connection.bulk.get() && !intake.is_waiting();
     intake.request(note, payload.len(), |inbox, token| {
-        inbox.lane_batch(token, batch)
+        inbox.lane_batch(token, batch);
+        if is_live {
+            inbox.mark_live();
+        }
     });
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) fn open(runtime: &Runtime, door: &Door, listeners: Vec<Listener>) -> 
         .into_iter()
         .partition(|listener| MQTT_LISTENERS.contains(&listener.name));
     if !of_mqtt.is_empty() {
-        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let cores = mqtt_cores(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
         let served = mqtt::serve(door.clone(), of_mqtt, cores)?;
         let ended = async move {
             served.ended().await;
@@ -44,6 +44,12 @@ pub(super) fn open(runtime: &Runtime, door: &Door, listeners: Vec<Listener>) -> 
         }
     }
     Ok(doors)
+}
+
+/// One core is left to the journal's thread, which all of them wait for, and to the other doors:
+/// with as many as there are, each did less at a time, and a message cost more.
+fn mqtt_cores(all: NonZeroUsize) -> NonZeroUsize {
+    NonZeroUsize::new(all.get() - 1).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Waits for all doors; one that ends too early is a failure of the broker.

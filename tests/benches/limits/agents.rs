@@ -40,7 +40,7 @@ impl Fleet {
     /// All connect at once, and are done when the last batch of the last is acknowledged.
     pub(super) fn run(self, door: SocketAddr) -> Result<Duration, String> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(1)
             .on_thread_start(|| {
                 let _as_permitted = rustix::process::nice(NICE);
             })

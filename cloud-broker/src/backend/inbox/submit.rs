@@ -14,12 +14,13 @@ use super::{Filling, Inbox};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
-/// An inbox under its lock: take it once per socket read. Dropping it wakes the journal.
+/// An inbox under its lock: take it once per socket read.
 #[derive(Debug)]
 pub struct Submit<'a> {
     pub(super) inbox: &'a Inbox,
     pub(super) filling: Option<MutexGuard<'a, Filling>>,
     pub(super) touched: bool,
+    pub(super) wakes: bool,
 }
 
 impl Submit<'_> {
@@ -46,6 +47,11 @@ impl Submit<'_> {
     /// [`Inbox::take_answers`], also if it is `Busy`.
     pub fn lane_batch(&mut self, token: u64, batch: LaneBatch) {
         self.request(token, Request::Batch(batch));
+    }
+
+    /// Notes that somebody waits for the batch that was put in last.
+    pub fn mark_live(&mut self) {
+        self.buffer().mark_live();
     }
 
     /// Submits a handshake.
@@ -104,7 +110,7 @@ impl Submit<'_> {
 impl Drop for Submit<'_> {
     fn drop(&mut self) {
         self.filling = None;
-        if self.touched {
+        if self.touched && self.wakes {
             self.inbox.gate.ring();
         }
     }
