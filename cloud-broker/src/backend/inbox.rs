@@ -260,4 +260,36 @@ mod tests {
             "the journal was woken"
         );
     }
+
+    #[test]
+    fn what_is_put_in_quietly_waits_for_the_ring() {
+        let inbox = Inbox::new(Arc::default(), 1000, 1);
+        let heard = || inbox.gate.wait(std::time::Duration::ZERO);
+        inbox.lock_quietly().closed(1);
+        assert!(!heard());
+        inbox.ring();
+        assert!(heard());
+        inbox.lock().closed(1);
+        assert!(heard());
+    }
+
+    #[test]
+    fn somebody_waits_for_publishes_and_for_what_is_marked() {
+        let inbox = Inbox::new(Arc::default(), 1000, 1);
+        let mut buffer = Buffer::default();
+        let mut is_live = |put: &dyn Fn(&mut Submit<'_>)| {
+            put(&mut inbox.lock());
+            buffer.clear();
+            inbox.take(&mut buffer);
+            buffer.is_live()
+        };
+        assert!(!is_live(&|submit| submit.closed(1)));
+        assert!(is_live(&|submit| {
+            submit.closed(1);
+            submit.mark_live();
+        }));
+        assert!(!is_live(&|submit| submit.closed(2)));
+        publish(&inbox);
+        assert!(is_live(&|submit| submit.closed(3)));
+    }
 }
