@@ -34,8 +34,10 @@ const EMPTY_BYTES_MAX: u64 = 96 << 10;
 /// Enough for the tree and a value.
 const READ_CACHE_BYTES: usize = 256 << 10;
 
-/// An open segment.
-pub(super) enum Db {
+/// An open segment; closed in order when it is dropped.
+pub(super) struct Db(Option<Open>);
+
+enum Open {
     Writer(Database),
     Reader(ReadOnlyDatabase),
 }
@@ -48,7 +50,7 @@ impl Db {
             let database = Builder::new()
                 .set_cache_size(CACHE_BYTES)
                 .create_with_backend(backend);
-            database.map(Self::Writer).map_err(failed)
+            database.map(Self::writer).map_err(failed)
         })
     }
 
@@ -63,7 +65,7 @@ impl Db {
             builder.set_cache_size(READ_CACHE_BYTES);
             builder
                 .open_read_only_with_backend(backend)
-                .map(Self::Reader)
+                .map(Self::reader)
                 .map_err(failed)
         });
         // One that was not closed has to be repaired first.
@@ -72,7 +74,7 @@ impl Db {
                 let mut builder = Builder::new();
                 builder.set_cache_size(READ_CACHE_BYTES);
                 let database = builder.create_with_backend(Overlay::new(file)?);
-                database.map(Self::Writer).map_err(failed)
+                database.map(Self::writer).map_err(failed)
             })
         })
     }
@@ -96,7 +98,7 @@ impl Db {
         new: Option<(&LogId, &LaneName)>,
         batches: &[SealedBatch],
     ) -> io::Result<()> {
-        let Self::Writer(database) = self else {
+        let Some(Open::Writer(database)) = &self.0 else {
             return Err(io::Error::other("the segment is open for reading only"));
         };
         guarded(|| {
@@ -172,20 +174,39 @@ impl Db {
 
     /// Finishes writing, so that the segment can be opened for reading alone.
     pub(super) fn close(self) {
-        // A failure here leaves the segment to be repaired when it is opened; nothing is lost.
-        let closed = guarded(|| match self {
-            Self::Writer(database) => database.close().map_err(failed),
-            Self::Reader(database) => database.close().map_err(failed),
-        });
-        if let Err(error) = closed {
-            tracing::debug!(%error, "Segment was not closed in order");
-        }
+        drop(self);
+    }
+
+    fn writer(database: Database) -> Self {
+        Self(Some(Open::Writer(database)))
+    }
+
+    fn reader(database: ReadOnlyDatabase) -> Self {
+        Self(Some(Open::Reader(database)))
     }
 
     fn begin_read(&self) -> io::Result<ReadTransaction> {
-        match self {
-            Self::Writer(database) => database.begin_read().map_err(failed),
-            Self::Reader(database) => database.begin_read().map_err(failed),
+        match &self.0 {
+            Some(Open::Writer(database)) => database.begin_read().map_err(failed),
+            Some(Open::Reader(database)) => database.begin_read().map_err(failed),
+            None => Err(io::Error::other("the segment is closed")),
+        }
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        let Some(open) = self.0.take() else {
+            return;
+        };
+        // A failure here leaves the segment to be repaired when it is opened; nothing is lost. redb
+        // writes when it closes, and may panic then as at any time.
+        let closed = guarded(|| match open {
+            Open::Writer(database) => database.close().map_err(failed),
+            Open::Reader(database) => database.close().map_err(failed),
+        });
+        if let Err(error) = closed {
+            tracing::debug!(%error, "Segment was not closed in order");
         }
     }
 }
@@ -279,9 +300,10 @@ impl StorageBackend for Backend {
 
 impl fmt::Debug for Db {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Writer(_) => "Db::Writer",
-            Self::Reader(_) => "Db::Reader",
+        out.write_str(match &self.0 {
+            Some(Open::Writer(_)) => "Db::Writer",
+            Some(Open::Reader(_)) => "Db::Reader",
+            None => "Db",
         })
     }
 }
