@@ -155,7 +155,9 @@ impl Db {
             };
             let first = table.range(from.0..).map_err(failed)?.next();
             let entry = first.transpose().map_err(failed)?;
-            Ok(entry.map(|entry| Position(entry.0.value())))
+            let first = entry.map(|entry| Position(entry.0.value()));
+            // In a damaged tree a key may lie where it does not belong: nobody goes back for it.
+            Ok(first.filter(|first| *first >= from))
         })
     }
 
@@ -168,7 +170,8 @@ impl Db {
             };
             let entry = table.range(from.0..).map_err(failed)?.nth(nth);
             let entry = entry.transpose().map_err(failed)?;
-            Ok(entry.map(|entry| Position(entry.0.value())))
+            let nth = entry.map(|entry| Position(entry.0.value()));
+            Ok(nth.filter(|nth| *nth >= from))
         })
     }
 
