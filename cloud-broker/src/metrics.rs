@@ -25,6 +25,8 @@ pub struct Metrics {
     pub unrouted: Counter,
     /// Records that are larger than all memory for answers, and so were not delivered over MQTT.
     pub oversized_deliveries: Counter,
+    /// Stored batches, or blocks of them, that could not be read.
+    pub damaged_batches: Counter,
     /// Kafka requests of an API or version that is not spoken here.
     pub kafka_refused: RefusedApis,
     /// Bytes that were read from the store, since memory did not have them.
@@ -184,6 +186,12 @@ impl Metrics {
         );
         text.plain("", self.oversized_deliveries.value());
         text.head(
+            "headwater_damaged_batches_total",
+            "counter",
+            "Stored batches that could not be read and were passed over.",
+        );
+        text.plain("", self.damaged_batches.value());
+        text.head(
             "headwater_kafka_refused_total",
             "counter",
             "Kafka requests of an API (by its number) and version that are not spoken here.",
@@ -273,6 +281,7 @@ mod tests {
             "headwater_duplicates_total{door=\"mqtt\"} 0",
             "headwater_lost_events_total{reason=\"lane-lost\"} 3",
             "headwater_kafka_refused_total{api=\"28\",version=\"3\"} 1",
+            "headwater_damaged_batches_total 0",
             "headwater_connections{door=\"http\"} 2",
             "# TYPE headwater_sync_seconds histogram",
             "headwater_sync_seconds_bucket{le=\"0.00005\"} 0",

@@ -74,13 +74,23 @@ impl Broker {
     /// # Errors
     /// If it does not end with 0 or does not get ready.
     pub fn restart(&mut self) -> Result<(), String> {
-        if let Some(mut process) = self.process.take() {
-            let status = process.terminate()?;
-            if !status.success() {
-                return Err(format!("{status}: {}", process.log()));
-            }
-        }
+        self.stop()?;
         self.start_again()
+    }
+
+    /// Ends it with SIGTERM; it can be started again.
+    ///
+    /// # Errors
+    /// If it does not end with 0.
+    pub fn stop(&mut self) -> Result<(), String> {
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        let status = process.terminate()?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("{status}: {}", process.log())),
+        }
     }
 
     /// Kills it with SIGKILL and starts it again.

@@ -16,6 +16,7 @@ pub mod lanes;
 pub mod producers;
 pub mod replay;
 mod ring;
+pub mod segments;
 pub mod share;
 pub mod state;
 pub mod submit;

@@ -25,6 +25,8 @@ pub struct PartitionState {
     pub next_offset: i64,
     /// Arrival time of the newest batch, ms; 0 before the first.
     pub arrival_ms: i64,
+    /// Leader epochs, each with the offset of its first record; both rise.
+    pub epochs: Vec<(u32, i64)>,
     /// Kafka producers, by id.
     pub producers: Vec<ProducerState>,
     /// Agents' lanes, by producer id.

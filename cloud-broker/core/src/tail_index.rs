@@ -1,4 +1,5 @@
-//! Where the committed batches of one partition lie: found by offset and by time.
+//! Where the committed batches of one partition lie that are in no segment: found by offset and by
+//! time. A batch takes memory only until it lies in a segment.
 
 use crate::Entry;
 
@@ -24,8 +25,10 @@ pub struct Indexed {
     pub count: u32,
     /// When it came, ms.
     pub arrival_ms: i64,
-    /// Largest record timestamp in this and all earlier batches, ms: late data makes timestamps
-    /// jump back, so only this can be searched.
+    /// Largest record timestamp, ms.
+    pub max_timestamp: i64,
+    /// Largest record timestamp in this and all earlier batches here, ms: late data makes
+    /// timestamps jump back, so only this can be searched.
     pub timestamp_so_far: i64,
     /// Where it lies.
     pub place: Place,
@@ -39,22 +42,26 @@ impl Indexed {
     }
 }
 
-/// The committed batches of one partition, in order of offset.
+/// The newest committed batches of one partition, in order of offset.
 #[derive(Clone, Debug, Default)]
 pub struct TailIndex {
     batches: Vec<Indexed>,
     /// Leader epochs, each with the offset of its first record; both rise.
     epochs: Vec<(u32, i64)>,
-    start: i64,
     end: i64,
     bytes: u64,
 }
 
 impl TailIndex {
-    /// First offset that can be read.
+    /// With nothing in it, of a partition that lies in segments up to `end`; these are its leader
+    /// epochs so far, each with the offset of its first record.
     #[must_use]
-    pub fn start(&self) -> i64 {
-        self.start
+    pub fn behind(end: i64, epochs: Vec<(u32, i64)>) -> Self {
+        Self {
+            epochs,
+            end,
+            ..Self::default()
+        }
     }
 
     /// The high watermark: offset after the last committed record.
@@ -63,10 +70,46 @@ impl TailIndex {
         self.end
     }
 
-    /// Bytes of all batches.
+    /// Bytes of all batches here.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// All batches here.
+    #[must_use]
+    pub fn batches(&self) -> &[Indexed] {
+        &self.batches
+    }
+
+    /// Leader epochs of the whole partition, each with the offset of its first record.
+    #[must_use]
+    pub fn epochs(&self) -> &[(u32, i64)] {
+        &self.epochs
+    }
+
+    /// Batches below `offset` lie in segments now, or are lost: they are forgotten here.
+    pub fn forget_below(&mut self, offset: i64) {
+        let kept = self
+            .batches
+            .partition_point(|batch| batch.end_offset() <= offset);
+        let forgotten = self.batches.drain(..kept);
+        self.bytes -= forgotten
+            .map(|batch| u64::from(batch.place.len))
+            .sum::<u64>();
+        let mut so_far = i64::MIN;
+        for batch in &mut self.batches {
+            so_far = so_far.max(batch.max_timestamp);
+            batch.timestamp_so_far = so_far;
+        }
+        self.batches.shrink_to(2 * self.batches.len());
+    }
+
+    /// The partition begins at `start` now: of the epochs before, only the one that reaches there
+    /// is remembered.
+    pub fn forget_epochs_below(&mut self, start: i64) {
+        let later = self.epochs.partition_point(|(_, first)| *first <= start);
+        self.epochs.drain(..later.saturating_sub(1));
     }
 
     /// Moves the end to where the next record will lie, if that is further on: offsets that were
@@ -89,6 +132,7 @@ impl TailIndex {
             base_offset: entry.base_offset,
             count: entry.count,
             arrival_ms: entry.arrival_ms,
+            max_timestamp: entry.max_timestamp,
             timestamp_so_far: before.max(entry.max_timestamp),
             place,
         });
@@ -100,7 +144,7 @@ impl TailIndex {
             self.epochs.push((entry.epoch, entry.base_offset));
         }
         self.end = entry.end_offset();
-        self.bytes += u64::from(entry.len);
+        self.bytes += u64::from(place.len);
     }
 
     /// The batch that contains `offset`, or else the next one, and all that follow.
@@ -178,7 +222,7 @@ mod tests {
             [1, 1, 2, 3, 3, 3].map(Some)
         );
         assert_eq!(first(102), None);
-        assert_eq!((index.start(), index.end()), (0, 102));
+        assert_eq!(index.end(), 102);
     }
 
     #[test]
@@ -215,19 +259,37 @@ mod tests {
         assert_eq!(ends[7..], [Some((8, 12)), None]);
     }
 
+    #[test]
+    fn epochs_before_the_start_are_forgotten() {
+        let epochs = vec![(1, 0), (4, 10), (5, 20)];
+        for (start, kept) in [(0, 3), (9, 3), (10, 2), (19, 2), (20, 1), (99, 1)] {
+            let mut index = TailIndex::behind(30, epochs.clone());
+            index.forget_epochs_below(start);
+            assert_eq!(index.epochs().len(), kept, "{start}");
+        }
+        let index = TailIndex::behind(30, epochs);
+        assert_eq!((index.end(), index.end_of_epoch(4, 6)), (30, Some((4, 20))));
+    }
+
     proptest! {
         #[test]
-        fn by_time_as_a_scan_does(times in prop::collection::vec(0..20i64, 0..20), wanted in 0..21i64) {
+        fn by_time_as_a_scan_does(
+            times in prop::collection::vec(0..20i64, 0..20), below in 0..20usize, wanted in 0..21i64,
+        ) {
             let mut index = TailIndex::default();
             for (at, time) in times.iter().enumerate() {
                 let at = i64::try_from(at).unwrap();
                 index.push(&entry(at, 1, *time), place(0));
             }
-            let scanned = times.iter().position(|time| *time >= wanted);
+            index.forget_below(i64::try_from(below).unwrap());
+            let times: Vec<_> = times.into_iter().enumerate().skip(below).collect();
+            prop_assert_eq!(index.bytes(), times.len() as u64);
+            let scanned = times.iter().find(|(_, time)| *time >= wanted).map(|(at, _)| *at);
             let found = index.first_at(wanted).map(|found| usize::try_from(found.base_offset).unwrap());
             prop_assert_eq!(found, scanned);
             let greatest = index.greatest().map(|(time, found)| (time, usize::try_from(found.base_offset).unwrap()));
-            let scanned = times.iter().max().map(|most| (*most, times.iter().position(|time| time == most).unwrap()));
+            let most = times.iter().map(|(_, time)| *time).max();
+            let scanned = most.map(|most| (most, times.iter().find(|(_, time)| *time == most).unwrap().0));
             prop_assert_eq!(greatest, scanned);
         }
     }

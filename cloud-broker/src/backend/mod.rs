@@ -6,7 +6,9 @@
 //! records, [`Watch`] and [`Tail`] tell readers. No linger: while a sync runs, the next chunk
 //! gathers.
 
+mod clock;
 mod commit;
+mod compaction;
 mod devices;
 mod error;
 mod gate;
@@ -20,7 +22,6 @@ mod outline;
 mod read;
 mod registers;
 mod shared;
-mod snapshot;
 mod table;
 mod watch;
 mod worker;
@@ -33,8 +34,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_broker_core::journal::BATCH_BYTES_MAX;
+use headwater_broker_core::segments::Suspicion;
 use headwater_broker_core::{Catalog, PartitionId, Stream, StreamId, StreamSpec};
 use headwater_store::Store;
+use headwater_wire::time::Millis;
 use tokio::sync::oneshot;
 
 use shared::{Job, Shared};
@@ -268,14 +271,40 @@ impl Backend {
     }
 
     /// Why the broker should get no traffic now, for `/readyz`: empty, or of `disk-full`,
-    /// `store-failed`, `stopping`.
+    /// `store-failed`, `stopping`, `clock`.
     pub fn not_ready(&self) -> Vec<&'static str> {
         let reason = |trouble| match trouble {
             Unavailable::DiskFull => "disk-full",
             Unavailable::Failed => "store-failed",
             Unavailable::Stopped => "stopping",
         };
-        self.shared.gate.trouble().map(reason).into_iter().collect()
+        let trouble = self.shared.gate.trouble().map(reason);
+        let clock = self.shared.clock.suspicion().map(|_| "clock");
+        trouble.into_iter().chain(clock).collect()
+    }
+
+    /// The wall clock, and what is wrong with it: while something is, nothing is deleted for its
+    /// age.
+    pub fn clock(&self) -> (Millis, Option<Suspicion>) {
+        let now = (self.shared.options.clock)();
+        (now, self.shared.clock.suspicion())
+    }
+
+    /// Takes the wall clock for right as it is; durable when it returns.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if that cannot be noted.
+    pub async fn accept_clock(&self) -> Result<(), Unavailable> {
+        let shared = Arc::clone(&self.shared);
+        let accept = move || shared.clock.accept(&*shared.store.registers);
+        match tokio::task::spawn_blocking(accept).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::warn!("The clock cannot be accepted: {error}");
+                Err(Unavailable::Failed)
+            }
+            Err(_) => Err(Unavailable::Stopped),
+        }
     }
 
     fn join(&self) {

@@ -8,13 +8,19 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use headwater_broker_core::groups::Groups;
-use headwater_broker_core::journal::{Recovered, Settings};
+use headwater_broker_core::journal::{Journal, Recovered, Settings};
+use headwater_broker_core::segments::{Backlogs, Runs};
 use headwater_store::format::chunk::{Link, Reason, Tombstone, encode_tombstone};
+use headwater_store::format::manifest::Source;
+use headwater_store::segment::{RunId, Segments};
 use headwater_store::traits::{Registers, Slot};
 use headwater_store::{Incarnation, Nonce, Scanned, Store, StoreError};
+use headwater_wire::time::Millis;
 use tokio::sync::Semaphore;
 
+use super::clock::GuardedClock;
 use super::commit::Ring;
+use super::compaction::{Compaction, Compactor, ended_journals, sweep_orphans};
 use super::devices::Devices;
 use super::error::OpenError;
 use super::groups::{Coordinator, Desk};
@@ -25,38 +31,34 @@ use super::outline::Outlines;
 use super::random;
 use super::registers::{self, Claim};
 use super::shared::Shared;
-use super::snapshot::Snapshots;
 use super::table::Cell;
-use super::worker::{End, Worker};
+use super::worker::Worker;
 use super::writer::{Writer, put_frame};
-use reading::Reading;
+use reading::{Found, Reading};
 
 /// What doors share, and what the journal's and the coordinator's threads work with.
 type Opened = (Arc<Shared>, Worker, Groups, Desk);
 
 /// Opens the log in `store`.
 pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> {
-    for spec in &options.streams {
-        let error = |error| OpenError::Stream {
-            name: spec.name.clone(),
-            error,
-        };
-        spec.check().map_err(error)?;
-    }
+    check_streams(&options)?;
     let registers = &*store.registers;
     let cluster = registers::open_cluster(registers)?;
+    let clock = GuardedClock::open(registers)?;
     let mut claims = Vec::new();
     for shard in 0..cluster.shards {
         claims.push(Claim::read(registers, shard)?);
     }
     let mut reading = Reading::new(&store, &claims);
     reading.load_snapshots()?;
+    let runs = reading.load_segments();
     reading.read_journals()?;
     let Reading {
         recovery,
         mut journals,
         ends,
-        changed,
+        found,
+        damaged,
         ..
     } = reading;
     for stray in registers::unsealed_journals(registers)? {
@@ -64,14 +66,16 @@ pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> 
     }
     let inc = Incarnation(random());
     journals.push(inc);
-    claim_all(registers, &mut claims, inc, &ends)?;
-    sweep_snapshots(&store, &claims);
+    // What was lost to damage is noted with the next snapshot, and seen again until then.
+    let needed = |shard: u32, of: Incarnation| {
+        damaged || { found.get(shard as usize) }.is_some_and(|found| found.journals.contains(&of))
+    };
+    claim_all(registers, &mut claims, inc, &ends, needed)?;
+    sweep_orphans(&store, &claims);
+    let ended = ended_journals(&store, inc)?;
 
-    let declared = options
-        .streams
-        .iter()
-        .map(|spec| spec.name.clone())
-        .collect();
+    let names = options.streams.iter().map(|spec| spec.name.clone());
+    let declared = names.collect();
     let epochs = claims.iter().map(|claim| claim.manifest.epoch).collect();
     let settings = Settings {
         epochs,
@@ -89,31 +93,71 @@ pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> 
         store,
         options,
         cluster_id: cluster.id.0,
+        clock,
         journals,
+        runs,
     };
-    let snapshots = Snapshots::new(claims, changed);
-    let (shared, worker, desk) = assemble(parts, recovered, writer, snapshots);
+    let (shared, journal, desk) = assemble(parts, recovered);
+    let backlogs = backlogs(&shared.options, &found, damaged);
+    let changed = found.iter().map(|found| found.changed || damaged).collect();
+    let compactor = Compactor::new(Arc::clone(&shared), claims, inc, ended, damaged);
+    let compaction = Compaction::new(Arc::clone(&shared), compactor, backlogs, changed);
+    let worker = Worker::new(
+        Arc::clone(&shared),
+        journal,
+        writer,
+        compaction,
+        Arc::default(),
+    );
     Ok((shared, worker, groups, desk))
+}
+
+fn check_streams(options: &Options) -> Result<(), OpenError> {
+    for spec in &options.streams {
+        let error = |error| OpenError::Stream {
+            name: spec.name.clone(),
+            error,
+        };
+        spec.check().map_err(error)?;
+    }
+    Ok(())
+}
+
+/// What lies in the journals and in no segment, as old as it is.
+fn backlogs(options: &Options, found: &[Found], damaged: bool) -> Backlogs {
+    let mut backlogs = Backlogs::new(found.len());
+    let (now, wall) = ((options.monotonic)(), (options.clock)());
+    for (shard, found) in (0..).zip(found) {
+        if damaged {
+            // Its journals were not given up, though it may have nothing there.
+            backlogs.wrote(shard, 0, now);
+        }
+        for (bytes, arrival_ms) in &found.batches {
+            let age = wall.0.saturating_sub(*arrival_ms).max(0);
+            let since = Millis(now.0.saturating_sub(age));
+            backlogs.wrote(shard, u64::from(*bytes), since);
+        }
+    }
+    backlogs
 }
 
 struct Parts {
     store: Store,
     options: Options,
     cluster_id: [u8; 16],
+    clock: GuardedClock,
     journals: Vec<Incarnation>,
+    runs: BTreeMap<RunId, Runs>,
 }
 
-fn assemble(
-    parts: Parts,
-    recovered: Recovered,
-    writer: Writer,
-    snapshots: Snapshots,
-) -> (Arc<Shared>, Worker, Desk) {
+fn assemble(parts: Parts, recovered: Recovered) -> (Arc<Shared>, Journal, Desk) {
     let Parts {
         store,
         options,
         cluster_id,
+        clock,
         journals,
+        mut runs,
     } = parts;
     let Recovered {
         journal,
@@ -123,16 +167,25 @@ fn assemble(
     } = recovered;
     let mut devices = Devices::default();
     devices.update(lanes, statuses);
-    let cell = |(at, index)| {
+    let mut cell = |(at, index)| {
         let id = headwater_broker_core::PartitionId(u32::try_from(at).unwrap_or(u32::MAX));
-        Arc::new(Cell::new(index, journal.epoch(id)))
+        let owner = journal.catalog().owner(id);
+        let runs = owner.and_then(|(topic, partition)| runs.remove(&RunId { topic, partition }));
+        Arc::new(Cell::new(
+            runs.unwrap_or_default(),
+            index,
+            journal.epoch(id),
+        ))
     };
-    let table = indexes.into_iter().enumerate().map(cell).collect();
+    let table = indexes.into_iter().enumerate().map(&mut cell).collect();
     let room = options.request_memory_bytes / 2;
     let (coordinator, desk) = Coordinator::new();
+    let segments = Segments::new(Arc::clone(&store.blobs), options.index_memory_bytes);
     let shared = Arc::new(Shared {
         store,
+        segments,
         cluster_id,
+        clock,
         gate: Arc::default(),
         catalog: ArcSwap::new(Arc::clone(journal.catalog())),
         table: ArcSwap::new(Arc::new(table)),
@@ -149,9 +202,7 @@ fn assemble(
         producer_ids: ProducerIds::default(),
         options,
     });
-    let end = Arc::new(End::default());
-    let worker = Worker::new(Arc::clone(&shared), journal, writer, snapshots, end);
-    (shared, worker, desk)
+    (shared, journal, desk)
 }
 
 /// Memory for what is known of the newest batches without reading them.
@@ -203,36 +254,19 @@ fn end_journal(store: &Store, inc: Incarnation) -> Result<(), StoreError> {
     registers::move_head(registers, inc, Some(end))
 }
 
-/// Begins the new journal, then makes every shard ours, in order.
+/// Begins the new journal, then makes every shard ours, in order. Journals in which a shard needs
+/// nothing are given up for it.
 fn claim_all(
     registers: &dyn Registers,
     claims: &mut [Claim],
     inc: Incarnation,
     ends: &BTreeMap<Incarnation, u64>,
+    needed: impl Fn(u32, Incarnation) -> bool,
 ) -> Result<(), StoreError> {
     registers::create_head(registers, inc)?;
-    claims
-        .iter_mut()
-        .try_for_each(|claim| claim.take(registers, inc, |of| ends.get(&of).copied()))
-}
-
-/// Deletes snapshots that a crash has left behind. They only take space.
-fn sweep_snapshots(store: &Store, claims: &[Claim]) {
-    for claim in claims {
-        let named = |name: &str| {
-            claim
-                .manifest
-                .snapshots
-                .iter()
-                .any(|kept| kept.name == name)
-        };
-        let found = store
-            .blobs
-            .list(&format!("s/{:05x}/x/", claim.manifest.shard));
-        for name in found.unwrap_or_default().iter().filter(|name| !named(name)) {
-            if let Err(error) = store.blobs.delete(name) {
-                tracing::warn!("A snapshot that nobody needs stays: {error}");
-            }
-        }
+    for (shard, claim) in (0..).zip(claims) {
+        let needed = |source: &Source| needed(shard, source.inc());
+        claim.take(registers, inc, |of| ends.get(&of).copied(), needed)?;
     }
+    Ok(())
 }

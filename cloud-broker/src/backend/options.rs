@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use headwater_broker_core::StreamSpec;
 use headwater_broker_core::groups::Limits as GroupLimits;
+use headwater_broker_core::segments::Thresholds;
 use headwater_store::Store;
 use headwater_wire::time::Millis;
 
@@ -34,17 +35,24 @@ pub struct Options {
     pub disk_min_free_percent: u8,
     /// Recent commits that stay in memory for readers at the tail, bytes.
     pub recent_bytes: usize,
-    /// A snapshot of the state is written after so many bytes of journal.
-    pub snapshot_bytes: u64,
-    /// Or after so many chunks.
-    pub snapshot_chunks: u64,
-    /// Whether snapshots are written by a thread of their own; otherwise by the journal's, in
-    /// the same order each time.
-    pub snapshot_thread: bool,
+    /// When the journal goes into segments.
+    pub thresholds: Thresholds,
+    /// Whether segments are written by a thread of their own; otherwise by the journal's, in the
+    /// same order each time.
+    pub compaction_thread: bool,
+    /// How long an object stays after nothing names it any more, ms: readers may still hold an
+    /// older view.
+    pub delete_grace_ms: i64,
+    /// How often it is looked what may be deleted, ms.
+    pub tidy_ms: i64,
+    /// Memory for directories and indexes of segments, bytes.
+    pub index_memory_bytes: usize,
     /// How long the log takes nothing after a write that failed, before it tries again, ms.
     pub retry_ms: u32,
     /// Gives arrival times.
     pub clock: Clock,
+    /// Time since some moment, ms, that goes on while the machine sleeps and that nobody sets.
+    pub monotonic: Clock,
     /// Tells how full the disk is.
     pub space: Space,
     /// What is counted.
@@ -73,11 +81,14 @@ impl Options {
             request_memory_bytes: 128 << 20,
             disk_min_free_percent: 5,
             recent_bytes: 16 << 20,
-            snapshot_bytes: 64 << 20,
-            snapshot_chunks: 65_536,
-            snapshot_thread: true,
+            thresholds: Thresholds::default(),
+            compaction_thread: true,
+            delete_grace_ms: 600_000,
+            tidy_ms: 5_000,
+            index_memory_bytes: 16 << 20,
             retry_ms: 1000,
             clock: Arc::new(system_clock),
+            monotonic: Arc::new(boot_clock),
             space: Arc::new(move || {
                 let found = rustix::fs::statvfs(&dir).ok()?;
                 let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
@@ -112,4 +123,9 @@ impl Options {
 
 fn system_clock() -> Millis {
     Millis(now_ms())
+}
+
+fn boot_clock() -> Millis {
+    let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Millis(since.tv_sec * 1000 + since.tv_nsec / 1_000_000)
 }

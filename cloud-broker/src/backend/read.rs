@@ -1,15 +1,18 @@
 //! Reading what is committed.
 
+mod cold;
+mod journal;
+
 use bytes::Bytes;
 use headwater_broker_core::PartitionId;
-use headwater_broker_core::tail_index::Indexed;
-use headwater_store::traits::Slot;
 use headwater_wire::batch::{self, Header};
 
 use super::Backend;
 use super::error::ReadError;
 use super::table::{Cell, Found};
 use crate::validate::Validator;
+
+pub(super) use journal::{JournalBatch, read_together};
 
 /// What can be read of a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,8 +72,9 @@ impl Backend {
     }
 
     /// Committed batches from the one that contains `offset` on: at least one if there is any,
-    /// then as long as all together are at most `max_bytes`. Empty at the end. Blocks on the disk
-    /// if they are not recent: on a runtime use [`Backend::read_recent`] first, and
+    /// then as long as all together are at most `max_bytes`. Empty at the end. What is damaged is
+    /// passed over, so the first batch may lie further on; the loss is logged and counted. Blocks
+    /// on the disk if they are not recent: on a runtime use [`Backend::read_recent`] first, and
     /// `spawn_blocking` for the rest.
     ///
     /// # Errors
@@ -81,18 +85,7 @@ impl Backend {
         offset: i64,
         max_bytes: usize,
     ) -> Result<Vec<StoredBatch>, ReadError> {
-        match self.with_cell(partition, |cell| cell.find(offset, max_bytes))?? {
-            Found::Recent(batches) => Ok(batches),
-            Found::Cold(batches) => {
-                let read: Result<Vec<_>, _> = batches.iter().map(|b| self.load(b)).collect();
-                let bytes = |batches: &Vec<StoredBatch>| {
-                    batches.iter().map(|b| b.bytes.len()).sum::<usize>()
-                };
-                let counter = &self.shared.options.metrics.store_read_bytes;
-                counter.add(read.as_ref().map_or(0, bytes) as u64);
-                read
-            }
-        }
+        cold::read(self, partition, offset, max_bytes)
     }
 
     /// As [`Backend::read`], from memory alone and never blocking: `None` if the disk is needed.
@@ -105,7 +98,7 @@ impl Backend {
     ) -> Option<Result<Vec<StoredBatch>, ReadError>> {
         match self.with_cell(partition, |cell| cell.find(offset, max_bytes)) {
             Ok(Ok(Found::Recent(batches))) => Some(Ok(batches)),
-            Ok(Ok(Found::Cold(_))) => None,
+            Ok(Ok(Found::Journal(_) | Found::Segment(_))) => None,
             Ok(Err(error)) | Err(error) => Some(Err(error)),
         }
     }
@@ -119,13 +112,16 @@ impl Backend {
         partition: PartitionId,
         timestamp: i64,
     ) -> Result<Option<(i64, i64)>, ReadError> {
-        let found = self.with_cell(partition, |cell| cell.first_at(timestamp))??;
-        let Some(found) = found else { return Ok(None) };
-        let batches = self.read(partition, found.base_offset, 0)?;
-        let batch = batches
-            .first()
-            .ok_or(ReadError::Damaged(found.base_offset))?;
-        first_record_at(batch, timestamp).map(Some)
+        let mut next = self.with_cell(partition, Cell::bounds)??.start;
+        loop {
+            let found = self.with_cell(partition, |cell| cell.first_at(timestamp, next))??;
+            let Some(found) = found else { return Ok(None) };
+            let (batch, end) = cold::first_at(self, partition, &found, timestamp, next)?;
+            if let Some(record) = batch.and_then(|batch| first_record_at(&batch, timestamp, next)) {
+                return Ok(Some(record));
+            }
+            next = end;
+        }
     }
 
     /// Offset and timestamp of the first record with the greatest timestamp. Blocks.
@@ -150,51 +146,17 @@ impl Backend {
             .map(|cell| look(cell))
             .ok_or(ReadError::NoPartition)
     }
-
-    /// Reads a batch from the store. Its CRC is checked: disks forget.
-    fn load(&self, batch: &Indexed) -> Result<StoredBatch, ReadError> {
-        let place = batch.place;
-        let inc = self.shared.incarnations[place.journal as usize];
-        let first = u64::from(place.pos);
-        let slot = Slot {
-            inc,
-            seq: place.seq,
-        };
-        let bytes = self
-            .shared
-            .store
-            .slots
-            .get(slot, first..first + u64::from(place.len))?;
-        let damaged = |_| ReadError::Damaged(batch.base_offset);
-        let header = Header::parse_exact(&bytes).map_err(damaged)?;
-        batch::check_crc(&bytes, &header).map_err(damaged)?;
-        if header.base_offset != batch.base_offset {
-            return Err(ReadError::Damaged(batch.base_offset));
-        }
-        Ok(StoredBatch {
-            base_offset: batch.base_offset,
-            last_offset: batch.end_offset() - 1,
-            arrival_ms: batch.arrival_ms,
-            max_timestamp: header.max_timestamp,
-            bytes,
-            topics: Bytes::new(),
-        })
-    }
 }
 
-fn first_record_at(stored: &StoredBatch, timestamp: i64) -> Result<(i64, i64), ReadError> {
-    let damaged = || ReadError::Damaged(stored.base_offset);
-    let header = Header::parse_exact(&stored.bytes).map_err(|_| damaged())?;
+/// The first record of a batch, from `offset` on, with at least this timestamp.
+fn first_record_at(stored: &StoredBatch, timestamp: i64, offset: i64) -> Option<(i64, i64)> {
+    let header = Header::parse_exact(&stored.bytes).ok()?;
     let mut validator = Validator::default();
-    let records = validator
-        .records(&header, &stored.bytes)
-        .map_err(|_| damaged())?;
-    let mut records = batch::records(&header, records).map_while(Result::ok);
-    let record = records
-        .find(|record| record.timestamp >= timestamp)
-        .ok_or_else(damaged)?;
-    Ok((
-        stored.base_offset + i64::from(record.offset_delta),
-        record.timestamp,
-    ))
+    let records = validator.records(&header, &stored.bytes).ok()?;
+    let records = batch::records(&header, records).map_while(Result::ok);
+    let mut records = records.map(|record| {
+        let offset = stored.base_offset + i64::from(record.offset_delta);
+        (offset, record.timestamp)
+    });
+    records.find(|(at, found)| *at >= offset && *found >= timestamp)
 }

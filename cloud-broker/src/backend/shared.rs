@@ -1,14 +1,18 @@
 //! What doors, readers and the journal's thread share.
 
+use std::fmt::Display;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use headwater_broker_core::groups::Record;
 use headwater_broker_core::{Catalog, PartitionId, Stream, StreamId, StreamSpec};
+use headwater_store::segment::Segments;
 use headwater_store::{Incarnation, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::clock::GuardedClock;
 use super::commit::Ring;
 use super::devices::Devices;
 use super::gate::Gate;
@@ -25,7 +29,11 @@ use super::{AppendError, Appended, CreateError, DeleteError, Unavailable};
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) store: Store,
+    /// Directories and indexes of the segments that were read last.
+    pub(super) segments: Arc<Segments>,
     pub(super) cluster_id: [u8; 16],
+    /// Whether ages can be trusted.
+    pub(super) clock: GuardedClock,
     pub(super) gate: Arc<Gate>,
     pub(super) catalog: ArcSwap<Catalog>,
     /// By partition.
@@ -91,6 +99,26 @@ impl Shared {
         drop(jobs);
         self.gate.ring();
         Ok(())
+    }
+
+    /// What a partition has at these offsets cannot be read. It is logged and counted once.
+    pub(super) fn lose(&self, partition: PartitionId, lost: Range<i64>, place: &dyn Display) {
+        let table = self.table.load();
+        let is_new = table.get(partition.index());
+        if !is_new.is_some_and(|cell| cell.lose(lost.start)) {
+            return;
+        }
+        self.options.metrics.damaged_batches.add(1);
+        let catalog = self.catalog.load();
+        let owner = catalog.owner(partition);
+        let stream = owner.and_then(|(id, _)| catalog.by_id(&id));
+        tracing::error!(
+            "Offsets {} to {} of {}/{} are damaged in {place}, and passed over",
+            lost.start,
+            lost.end - 1,
+            stream.map_or("?", |stream| &stream.spec.name),
+            owner.map_or(0, |(_, number)| number),
+        );
     }
 
     pub(super) fn take_jobs(&self) -> Vec<Job> {

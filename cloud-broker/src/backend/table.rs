@@ -1,14 +1,21 @@
 //! The partitions as readers see them: what is committed, and where it lies.
 
-use std::collections::VecDeque;
+mod found;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headwater_broker_core::Entry;
+use headwater_broker_core::segments::{Retention, Run, Runs, log_start};
 use headwater_broker_core::tail_index::{Indexed, Place, TailIndex};
+use headwater_wire::time::Millis;
 
 use super::error::ReadError;
 use super::read::{Bounds, StoredBatch};
 use super::watch::Watchers;
+
+pub(super) use found::Found;
+use found::fitting;
 
 /// One partition.
 #[derive(Debug)]
@@ -23,23 +30,20 @@ pub(super) struct Cell {
 struct Committed {
     /// The stream was deleted: there is nothing here, and nothing is added.
     gone: bool,
+    /// What lies in segments.
+    runs: Runs,
+    /// What lies behind them, in journals.
     index: TailIndex,
     /// The newest batches, whose bytes are in memory; no gap between them.
     recent: VecDeque<StoredBatch>,
-}
-
-/// Where a read must go on.
-#[derive(Debug)]
-pub(super) enum Found {
-    /// In memory.
-    Recent(Vec<StoredBatch>),
-    /// On the disk.
-    Cold(Vec<Indexed>),
+    /// Offsets of batches that readers could not read, so that each is counted once.
+    lost: BTreeSet<i64>,
 }
 
 impl Cell {
-    pub(super) fn new(index: TailIndex, epoch: u32) -> Self {
+    pub(super) fn new(runs: Runs, index: TailIndex, epoch: u32) -> Self {
         let committed = Mutex::new(Committed {
+            runs,
             index,
             ..Committed::default()
         });
@@ -53,7 +57,7 @@ impl Cell {
 
     /// In the place of a partition whose stream was deleted.
     pub(super) fn gone() -> Self {
-        let cell = Self::new(TailIndex::default(), 0);
+        let cell = Self::new(Runs::default(), TailIndex::default(), 0);
         cell.close();
         cell
     }
@@ -73,13 +77,12 @@ impl Cell {
     }
 
     pub(super) fn bounds(&self) -> Result<Bounds, ReadError> {
-        let Committed { index, .. } = &*self.alive()?;
-        let (start, end, bytes) = (index.start(), index.end(), index.bytes());
+        let Committed { runs, index, .. } = &*self.alive()?;
         Ok(Bounds {
-            start,
-            end,
+            start: runs.start(),
+            end: index.end(),
             epoch: self.epoch,
-            bytes,
+            bytes: runs.bytes() + index.bytes(),
         })
     }
 
@@ -98,16 +101,75 @@ impl Cell {
         self.lock().recent.pop_front();
     }
 
+    /// Batches that lie in journals, before a slot; empty if the stream was deleted.
+    pub(super) fn before(&self, journal: u32, seq: u64) -> Vec<Indexed> {
+        let committed = self.lock();
+        let batches = committed.index.batches();
+        let place = |batch: &Indexed| (batch.place.journal, batch.place.seq);
+        let end = batches.partition_point(|batch| place(batch) < (journal, seq));
+        batches[..end].to_vec()
+    }
+
+    /// What lay in the journal below `end` lies in these segments now.
+    pub(super) fn moved(&self, runs: Vec<Run>, end: i64) {
+        let mut committed = self.lock();
+        if committed.gone {
+            return;
+        }
+        runs.into_iter().for_each(|run| committed.runs.push(run));
+        committed.index.forget_below(end);
+    }
+
+    /// One segment has taken the place of those with these names.
+    pub(super) fn merged(&self, names: &BTreeSet<String>, new: Option<Run>) {
+        self.lock().runs.replace(names, new);
+    }
+
+    /// Where retention says that the partition should begin.
+    pub(super) fn wanted_start(&self, retention: &Retention, now: Millis) -> i64 {
+        let Committed { runs, index, .. } = &*self.lock();
+        log_start(runs, index.bytes(), retention, now)
+    }
+
+    /// The partition begins here from now on.
+    pub(super) fn raise_start(&self, start: i64) {
+        let mut committed = self.lock();
+        committed.runs.raise_start(start);
+        let start = committed.runs.start();
+        committed.index.forget_epochs_below(start);
+        let kept = committed.lost.split_off(&start);
+        committed.lost = kept;
+    }
+
+    /// First offset that can be read.
+    pub(super) fn start(&self) -> i64 {
+        self.lock().runs.start()
+    }
+
+    /// Leader epochs, each with the offset of its first record.
+    pub(super) fn epochs(&self) -> Vec<(u32, i64)> {
+        self.lock().index.epochs().to_vec()
+    }
+
+    /// Notes that a batch at this offset cannot be read; false if that is known.
+    pub(super) fn lose(&self, offset: i64) -> bool {
+        let lost = &mut self.lock().lost;
+        lost.len() < LOST_MAX && lost.insert(offset)
+    }
+
     /// Batches from `offset` on: the first, and more while all are at most `bytes_max`.
     pub(super) fn find(&self, offset: i64, bytes_max: usize) -> Result<Found, ReadError> {
         let committed = self.alive()?;
-        if offset < committed.index.start() || offset > committed.index.end() {
+        if offset < committed.runs.start() || offset > committed.index.end() {
             return Err(ReadError::OffsetOutOfRange);
         }
         let recent = &committed.recent;
         let is_cold = recent
             .front()
             .is_none_or(|first| offset < first.base_offset);
+        if is_cold && let Some(run) = committed.runs.from_offset(offset) {
+            return Ok(Found::Segment(run.clone()));
+        }
         if is_cold {
             let batches = committed.index.from_offset(offset);
             let fitting = fitting(
@@ -115,7 +177,7 @@ impl Cell {
                 bytes_max,
             );
             if fitting > 0 {
-                return Ok(Found::Cold(batches[..fitting].to_vec()));
+                return Ok(Found::Journal(batches[..fitting].to_vec()));
             }
         }
         let at = recent.partition_point(|batch| batch.last_offset < offset);
@@ -126,9 +188,15 @@ impl Cell {
         ))
     }
 
-    /// The batch with the first record of at least this timestamp.
-    pub(super) fn first_at(&self, timestamp: i64) -> Result<Option<Indexed>, ReadError> {
-        Ok(self.alive()?.index.first_at(timestamp).copied())
+    /// Where the first batch behind `offset` may lie that has a record of at least this timestamp.
+    pub(super) fn first_at(&self, timestamp: i64, offset: i64) -> Result<Option<Found>, ReadError> {
+        let committed = self.alive()?;
+        if let Some(run) = committed.runs.first_at(timestamp, offset) {
+            return Ok(Some(Found::Segment(run.clone())));
+        }
+        let behind = committed.index.from_offset(offset);
+        let found = behind.iter().find(|batch| batch.max_timestamp >= timestamp);
+        Ok(found.map(|batch| Found::Journal(vec![*batch])))
     }
 
     /// See [`super::Backend::end_of_epoch`].
@@ -143,8 +211,9 @@ impl Cell {
 
     /// The largest timestamp.
     pub(super) fn greatest_timestamp(&self) -> Result<Option<i64>, ReadError> {
-        let greatest = self.alive()?.index.greatest().map(|(time, _)| time);
-        Ok(greatest)
+        let committed = self.alive()?;
+        let newest = committed.index.greatest().map(|(time, _)| time);
+        Ok(newest.max(committed.runs.greatest()))
     }
 
     /// What is committed, unless the stream was deleted.
@@ -163,25 +232,5 @@ impl Cell {
     }
 }
 
-/// How many of these are taken: the first, and more while the sum stays within bounds.
-fn fitting(sizes: impl Iterator<Item = usize>, bytes_max: usize) -> usize {
-    let mut left = bytes_max;
-    let fits = |(at, size): &(usize, usize)| {
-        let fits = *at == 0 || *size <= left;
-        left = left.saturating_sub(*size);
-        fits
-    };
-    sizes.enumerate().take_while(fits).count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_always_fits() {
-        assert_eq!(fitting([].into_iter(), 10), 0);
-        assert_eq!(fitting([50, 1].into_iter(), 10), 1);
-        assert_eq!(fitting([4, 6, 1].into_iter(), 10), 2);
-    }
-}
+/// Damaged batches of one partition that are remembered; what is beyond is not counted again.
+const LOST_MAX: usize = 1000;

@@ -16,11 +16,11 @@ use headwater_broker_core::{Answer, PartitionId};
 
 use super::Unavailable;
 use super::commit::CommittedBatch;
+use super::compaction::Compaction;
 use super::gate::Gate;
 use super::inbox::Inbox;
 use super::read::StoredBatch;
 use super::shared::{Job, Shared};
-use super::snapshot::Snapshots;
 use super::writer::{Writer, Written};
 use tell::Told;
 
@@ -30,7 +30,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Journal,
     pub(super) writer: Writer,
-    pub(super) snapshots: Snapshots,
+    pub(super) compaction: Compaction,
     pub(super) end: Arc<End>,
     stations: Vec<Station>,
     told_at_commit: Vec<Told>,
@@ -68,14 +68,14 @@ impl Worker {
         shared: Arc<Shared>,
         journal: Journal,
         writer: Writer,
-        snapshots: Snapshots,
+        compaction: Compaction,
         end: Arc<End>,
     ) -> Self {
         Self {
             shared,
             journal,
             writer,
-            snapshots,
+            compaction,
             end,
             stations: Vec::new(),
             told_at_commit: Vec::new(),
@@ -104,7 +104,14 @@ impl Worker {
             if rung {
                 self.turn();
             }
+            match self.shared.gate.trouble() {
+                None => self.compaction.tend(&mut self.journal, &self.writer),
+                // What is old can go all the same.
+                Some(Unavailable::DiskFull) => self.compaction.tidy(),
+                Some(Unavailable::Failed | Unavailable::Stopped) => {}
+            }
         }
+        self.compaction.end();
     }
 
     /// Takes everything that waits and commits it.
@@ -116,11 +123,8 @@ impl Worker {
         }
         let mut jobs = jobs.into_iter();
         self.journal.begin((self.shared.options.clock)());
-        match self.work(&mut jobs) {
-            Ok(()) => self
-                .snapshots
-                .after_turn(&self.shared, &mut self.journal, &self.writer),
-            Err(trouble) => self.fail(trouble, jobs),
+        if let Err(trouble) = self.work(&mut jobs) {
+            self.fail(trouble, jobs);
         }
     }
 
@@ -180,6 +184,7 @@ impl Worker {
             } => match self.journal.append(partition, &batch, topics) {
                 Ok(placed) => Told::Appended {
                     reply,
+                    partition,
                     placed,
                     _room,
                 },
@@ -270,16 +275,15 @@ impl Worker {
                 table[partition.index()].watchers.ring();
             }
         }
-        self.snapshots.wrote(&draft.entries);
+        self.compaction.wrote(&draft.entries);
     }
 
     /// Nothing more is taken; what was taken is committed; the journal ends.
     fn stop(mut self) {
         self.shared.gate.trouble_is(Unavailable::Stopped, true);
         self.turn();
-        self.snapshots
-            .finish(&self.shared, &mut self.journal, &self.writer);
-        if let Err(error) = self.snapshots.seal(&self.shared, &mut self.writer) {
+        self.compaction.finish(&mut self.journal, &self.writer);
+        if let Err(error) = self.compaction.seal(&mut self.writer) {
             tracing::error!("The journal cannot be ended, the next start will do it: {error}");
         }
         // What came in while the last chunk was written: nobody reads it any more.

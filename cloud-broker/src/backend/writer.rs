@@ -73,6 +73,11 @@ impl Writer {
         self.bytes
     }
 
+    /// Its place in the table of incarnations.
+    pub(super) fn journal(&self) -> u32 {
+        self.journal
+    }
+
     /// The slot that comes next.
     pub(super) fn next(&self) -> Slot {
         Slot {

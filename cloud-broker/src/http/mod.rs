@@ -5,6 +5,7 @@
 
 mod append;
 mod body;
+mod clock;
 mod cluster;
 mod connection;
 mod cursor;
@@ -29,7 +30,7 @@ use axum::Router;
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::door::{Door, Listener};
 use error::ApiError;
@@ -64,6 +65,8 @@ fn router(door: Door) -> Router {
             get(group::describe).delete(group::delete),
         )
         .route("/api/v1/cluster", get(cluster::describe))
+        .route("/api/v1/clock", get(clock::describe))
+        .route("/api/v1/clock/accept", post(clock::accept))
         .merge(page::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

@@ -1,6 +1,7 @@
 //! The door from outside: a broker in this process, and a client of few lines.
 
 mod appending;
+mod clock;
 mod declare;
 
 use std::io::{BufRead, BufReader, Read, Write};

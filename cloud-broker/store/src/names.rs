@@ -10,6 +10,9 @@ use crate::ids::Incarnation;
 /// The cluster's own register.
 pub const CLUSTER: &str = "cluster";
 
+/// Whether the wall clock has jumped.
+pub const CLOCK: &str = "clock";
+
 /// Heartbeat of a broker's life.
 pub fn member(inc: Incarnation) -> String {
     format!("m/{inc}")

@@ -1,10 +1,11 @@
 //! What many clients at once cost, and what they do to each other.
-//! `cargo run --release -p headwater-tests --bin limits -- idle|returning|resumed`
+//! `cargo run --release -p headwater-tests --bin limits -- idle|returning|resumed|stored`
 
 mod agents;
 mod idle;
 mod live;
 mod resumed;
+mod stored;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,6 +53,15 @@ enum What {
         #[arg(long, default_value_t = 10_000_000)]
         records: u64,
     },
+    /// Opening a log with many segments
+    Stored {
+        /// How many, of 64 MiB each
+        #[arg(long, default_value_t = 1600)]
+        segments: u64,
+        /// Partitions that share them
+        #[arg(long, default_value_t = 16)]
+        partitions: u32,
+    },
 }
 
 /// How long the live pair is watched alone.
@@ -60,6 +70,10 @@ const ALONE: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Idle { connections } => idle::measure(connections),
+        What::Stored {
+            segments,
+            partitions,
+        } => stored::measure(segments, partitions),
         What::Returning {
             agents,
             batches,

@@ -82,6 +82,7 @@ impl Part {
             start_offset: self.start_offset,
             next_offset: self.next_offset,
             arrival_ms: self.arrival.0,
+            epochs: Vec::new(),
             producers: self.producers.state(),
             lanes: self.lanes.state(),
             records: self.records.iter().map(record).collect(),

@@ -1,6 +1,7 @@
 //! The journal as it was, from snapshots and the chunks' indexes (`cluster.md` 2.9).
 //!
-//! Order of calls: [`Recovery::load`] for each shard's snapshot, then [`Recovery::handle_entry`]
+//! Order of calls: [`Recovery::load`] for each shard's snapshot, [`Recovery::lies_in_segments`] for
+//! each partition that has some, then [`Recovery::handle_entry`]
 //! and [`Recovery::handle_damage`] in the order of the log, [`Recovery::handle_record`] for the
 //! records of the internal batches that it asked for, and [`Recovery::finish`].
 
@@ -75,17 +76,26 @@ struct Gathered {
 impl Recovery {
     /// Takes in a shard's snapshot.
     pub fn load(&mut self, state: ShardState) {
-        for partition in state.partitions {
+        for mut partition in state.partitions {
             let key = (partition.topic, partition.partition);
+            let epochs = std::mem::take(&mut partition.epochs);
             let part = Part::from_state(partition, state.shard);
+            let index = TailIndex::behind(0, epochs);
             self.parts.insert(
                 key,
                 Gathered {
                     part,
-                    ..Gathered::default()
+                    index,
+                    doubtful: false,
                 },
             );
         }
+    }
+
+    /// Everything below `end` of a partition lies in segments, or is gone.
+    pub fn lies_in_segments(&mut self, topic: StreamId, partition: u32, end: i64) {
+        let gathered = self.parts.entry((topic, partition)).or_default();
+        gathered.index.skip_to(end);
     }
 
     /// Takes in one entry of the index. `covered`: the shard's snapshot reaches beyond it, so it

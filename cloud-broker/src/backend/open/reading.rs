@@ -1,12 +1,16 @@
 //! Reading the log back: snapshots, then the indexes of all journals, then what internal streams
 //! hold (`cluster.md` 2.9).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use headwater_broker_core::Entry;
 use headwater_broker_core::journal::Recovery;
+use headwater_broker_core::segments::{Object, Run, Runs};
 use headwater_broker_core::tail_index::Place;
+use headwater_store::format::manifest::Manifest;
 use headwater_store::format::snapshot::{self, Snapshot};
+use headwater_store::segment::RunId;
 use headwater_store::traits::Slot;
 use headwater_store::{Incarnation, Scanned, Store, StoreError};
 use headwater_wire::batch::{self, Header};
@@ -28,8 +32,21 @@ pub(super) struct Reading<'a> {
     pub(super) recovery: Recovery,
     /// Where each journal ends.
     pub(super) ends: BTreeMap<Incarnation, u64>,
-    /// Shards of which something lies behind their snapshots.
-    pub(super) changed: BTreeSet<u32>,
+    /// What each shard has in the journals: bytes and time of arrival of each batch.
+    pub(super) found: Vec<Found>,
+    /// Something that was written cannot be read.
+    pub(super) damaged: bool,
+}
+
+/// What was found of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Length and time of arrival of each batch in the journals, ms.
+    pub(super) batches: Vec<(u32, i64)>,
+    /// Journals in which it has something.
+    pub(super) journals: BTreeSet<Incarnation>,
+    /// Something lies behind its snapshot.
+    pub(super) changed: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -43,35 +60,59 @@ impl<'a> Reading<'a> {
             covered: vec![(0, 0); claims.len()],
             recovery: Recovery::default(),
             ends: BTreeMap::new(),
-            changed: BTreeSet::new(),
+            found: claims.iter().map(|_| Found::default()).collect(),
+            damaged: false,
         }
     }
 
-    /// A snapshot that cannot be read is left out: the journals still hold everything.
+    /// A snapshot that cannot be read is left out if there is a copy, or if the journals still hold
+    /// everything.
+    ///
+    /// # Errors
+    /// [`OpenError::Inconsistent`]: nothing tells what it said. Then nothing is touched.
     pub(super) fn load_snapshots(&mut self) -> Result<(), OpenError> {
         for (shard, claim) in self.claims.iter().enumerate() {
-            let Some(reference) = claim.manifest.snapshots.last() else {
-                continue;
-            };
-            let journal = self.journals.iter().position(|inc| *inc == reference.inc());
-            let read = read_snapshot(self.store, &reference.name);
-            match (journal, read) {
-                (Some(journal), Ok(snapshot)) => {
-                    self.covered[shard] = (journal, reference.next_seq);
-                    self.recovery.load(snapshot.state);
+            let mut missing = None;
+            let mut copies = claim.manifest.snapshots.iter().rev();
+            let read =
+                copies.find_map(
+                    |reference| match read_snapshot(self.store, &reference.name) {
+                        Ok(snapshot) => Some((reference, snapshot)),
+                        Err(error) => {
+                            tracing::error!("A snapshot is damaged: {error}");
+                            missing = Some(error);
+                            None
+                        }
+                    },
+                );
+            if let Some((reference, snapshot)) = read {
+                let journal = self.journals.iter().position(|inc| *inc == reference.inc());
+                // One that reaches into no journal comes before them all.
+                self.covered[shard] = journal.map_or((0, 0), |at| (at, reference.next_seq));
+                self.recovery.load(snapshot.state);
+            } else if let Some(error) = missing {
+                if !is_whole(&claim.manifest) {
+                    let message = format!("The state of shard {shard} is lost: {error}");
+                    return Err(OpenError::Inconsistent(message));
                 }
-                (None, Ok(_)) => {
-                    let name = &reference.name;
-                    tracing::error!(
-                        "{name} belongs to no journal, the log is read from its beginning"
-                    );
-                }
-                (_, Err(error)) => {
-                    tracing::error!("The log is read from its beginning: {error}");
-                }
+                tracing::error!("The log of shard {shard} is read from its beginning");
+                self.found[shard].changed = true;
             }
         }
         Ok(())
+    }
+
+    /// Tells recovery what lies in segments; gives what readers find there.
+    pub(super) fn load_segments(&mut self) -> BTreeMap<RunId, Runs> {
+        let mut all = BTreeMap::new();
+        for claim in self.claims {
+            add_runs(&claim.manifest, &mut all);
+        }
+        for (id, runs) in &all {
+            self.recovery
+                .lies_in_segments(id.topic, id.partition, runs.end());
+        }
+        all
     }
 
     pub(super) fn read_journals(&mut self) -> Result<(), OpenError> {
@@ -96,7 +137,10 @@ impl<'a> Reading<'a> {
         let mut wanted = Vec::new();
         let mut tombstone = None;
         let slots = &*self.store.slots;
-        let end = slots.scan(inc, 0, &mut |scanned| {
+        let sources = self.claims.iter().flat_map(|claim| &claim.manifest.sources);
+        let from = sources.filter(|source| source.inc() == inc);
+        let from = from.map(|source| source.from).min().unwrap_or(0);
+        let end = slots.scan(inc, from, &mut |scanned| {
             match scanned {
                 Scanned::Chunk { header, entries } => {
                     let written = Written::found(journal, &header);
@@ -116,6 +160,7 @@ impl<'a> Reading<'a> {
                         damage.from,
                         damage.to
                     );
+                    self.damaged = true;
                     if damage.to != Some(damage.from) {
                         let end = (at, damage.to.unwrap_or(u64::MAX));
                         let behind = |covered: &(usize, u64)| *covered < end;
@@ -154,9 +199,10 @@ impl<'a> Reading<'a> {
             return false;
         }
         let covered = (at, place.seq) < self.covered[entry.shard as usize];
-        if !covered {
-            self.changed.insert(entry.shard);
-        }
+        let found = &mut self.found[entry.shard as usize];
+        found.batches.push((entry.len, entry.arrival_ms));
+        found.journals.insert(inc);
+        found.changed |= !covered;
         self.recovery
             .handle_entry(entry, place, covered)
             .unwrap_or_else(|error| {
@@ -193,23 +239,70 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// One order of all journals, from the order that each shard knows. Only journals in which nothing
-/// was ever written are unknown to some shards, so those may come in any order among themselves.
+/// One order of all journals that agrees with the order that each shard knows. A shard knows only
+/// the journals in which it has something.
 fn in_order(shards: impl Iterator<Item = impl Iterator<Item = Incarnation>>) -> Vec<Incarnation> {
-    let mut journals: Vec<Incarnation> = Vec::new();
-    for sources in shards {
-        let mut next = 0;
-        for inc in sources {
-            next = 1 + match journals.iter().position(|known| *known == inc) {
-                Some(at) => at,
-                None => {
-                    journals.insert(next, inc);
-                    next
-                }
-            };
+    let mut lists: Vec<VecDeque<Incarnation>> = shards.map(Iterator::collect).collect();
+    let mut journals = Vec::new();
+    loop {
+        let behind = |inc: &Incarnation| {
+            let mut tails = lists.iter().flat_map(|list| list.iter().skip(1));
+            tails.any(|later| later == inc)
+        };
+        let fronts = || lists.iter().filter_map(|list| list.front());
+        // Lists that contradict each other do not come from us; their journals are read all the same.
+        let first = fronts()
+            .find(|inc| !behind(inc))
+            .or_else(|| fronts().next())
+            .copied();
+        let Some(first) = first else {
+            return journals;
+        };
+        for list in &mut lists {
+            list.retain(|inc| *inc != first);
+        }
+        journals.push(first);
+    }
+}
+
+/// Whether the journals hold all that a shard ever had.
+fn is_whole(manifest: &Manifest) -> bool {
+    manifest.segments.is_empty() && manifest.pages.is_empty() && manifest.log_starts.is_empty()
+}
+
+/// Adds what a manifest says of its segments.
+fn add_runs(manifest: &Manifest, all: &mut BTreeMap<RunId, Runs>) {
+    let id = |topic: &[u8], partition| RunId {
+        topic: topic.try_into().unwrap_or_default(),
+        partition,
+    };
+    let offset = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+    for segment in &manifest.segments {
+        let object = Arc::new(Object {
+            name: segment.name.clone(),
+            bytes: segment.bytes,
+        });
+        for run in &segment.runs {
+            let runs = all.entry(id(&run.topic, run.partition)).or_default();
+            let (from, end) = (offset(run.from), offset(run.to));
+            if from < runs.end() {
+                tracing::error!("{} overlaps the segment before it", segment.name);
+                continue;
+            }
+            runs.push(Run {
+                segment: Arc::clone(&object),
+                from,
+                end,
+                bytes: run.bytes,
+                max_timestamp: run.max_timestamp,
+                arrival_ms: run.arrival_ms,
+            });
         }
     }
-    journals
+    for start in &manifest.log_starts {
+        let runs = all.entry(id(&start.topic, start.partition)).or_default();
+        runs.raise_start(offset(start.offset));
+    }
 }
 
 fn read_snapshot(store: &Store, name: &str) -> Result<Snapshot, StoreError> {
@@ -222,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn journals_that_one_shard_forgot_keep_their_place() {
+    fn journals_that_a_shard_forgot_keep_their_place() {
         let inc = |n: u8| Incarnation([n; 16]);
         let order = |shards: &[&[u8]]| {
             in_order(shards.iter().map(|sources| sources.iter().map(|n| inc(*n))))
@@ -232,5 +325,10 @@ mod tests {
             [1, 2, 3, 4].map(inc)
         );
         assert_eq!(order(&[&[], &[1], &[2, 1]]), [2, 1].map(inc));
+        assert_eq!(
+            order(&[&[1, 3], &[2, 3], &[1, 2], &[3, 4]]),
+            [1, 2, 3, 4].map(inc)
+        );
+        assert_eq!(order(&[&[1, 2], &[2, 1]]), [1, 2].map(inc), "it ends");
     }
 }

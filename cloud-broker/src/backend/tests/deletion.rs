@@ -28,7 +28,7 @@ fn append(site: &Site, stream: &Stream, value: &str) -> i64 {
 #[test]
 fn what_is_deleted_is_gone_at_once_and_for_ever() {
     let mut site = Site::new(1);
-    site.options.snapshot_chunks = 2;
+    site.compact_after(2);
     site.start().unwrap();
     for life in 0..4 {
         let stream = create(&site, "short");

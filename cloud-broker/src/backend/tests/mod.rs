@@ -1,18 +1,21 @@
 //! The whole log in one process, on a disk that can lose power.
 
 mod basics;
+mod compaction;
 mod cycles;
 mod damage;
 mod deletion;
 mod groups;
 mod power;
 mod restart;
+mod retention;
 mod trouble;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
+use headwater_broker_core::segments::Thresholds;
 use headwater_broker_core::submit::{LaneBatch, Repair, RepairReason, Resume};
 use headwater_broker_core::{
     Answer, LaneName, LaneOutcome, PartitionId, PlainRecord, Refusal, StreamSpec,
@@ -32,7 +35,10 @@ type Record = (i64, String, String);
 /// A disk, and the log on it.
 struct Site {
     disk: FakeDisk,
+    /// The wall clock.
     now: Arc<AtomicI64>,
+    /// The clock that nobody sets.
+    since_boot: Arc<AtomicI64>,
     options: Options,
     backend: Option<Arc<Backend>>,
 }
@@ -50,10 +56,14 @@ impl Site {
         options.clock = Arc::new(move || Millis(clock.load(Ordering::Relaxed)));
         options.space = Arc::new(|| None);
         options.retry_ms = 1;
-        options.snapshot_thread = false;
+        let since_boot = Arc::new(AtomicI64::new(0));
+        let clock = Arc::clone(&since_boot);
+        options.monotonic = Arc::new(move || Millis(clock.load(Ordering::Relaxed)));
+        options.compaction_thread = false;
         Self {
             disk: FakeDisk::new(seed),
             now,
+            since_boot,
             options,
             backend: None,
         }
@@ -70,6 +80,41 @@ impl Site {
         let store = local::open_on(self.disk.shared(), memory::options())?;
         self.backend = Some(Backend::open_on(store, self.options.clone())?);
         Ok(())
+    }
+
+    /// From the next start on a shard goes into segments once it has so many batches in the
+    /// journal, and what may be deleted is deleted at the next look.
+    fn compact_after(&mut self, batches: u64) {
+        self.options.thresholds = Thresholds {
+            batches,
+            journal_bytes: 100_000,
+            own_bytes: 2_000,
+            ..Thresholds::default()
+        };
+        self.options.tidy_ms = 0;
+    }
+
+    fn append(&self, partition: PartitionId, value: &str) -> i64 {
+        let appended = wait(
+            self.backend()
+                .append(partition, batch(Producer::NONE, &[value])),
+        );
+        appended.unwrap().base_offset
+    }
+
+    /// Lets the journal's thread look for work until `done`.
+    fn until(&self, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            self.backend().shared.gate.ring();
+            std::thread::yield_now();
+        }
+    }
+
+    /// Files of segments.
+    fn segments(&self) -> Vec<String> {
+        let mut files = self.disk.files();
+        files.retain(|file| file.contains("/g/"));
+        files
     }
 
     /// Ends in order and starts again.

@@ -56,7 +56,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut site = Site::new(seed);
-        site.options.snapshot_chunks = 1 + seed % 7;
+        site.compact_after(1 + seed % 7);
         site.options.recent_bytes = if seed.is_multiple_of(2) { 0 } else { 1 << 20 };
         site.start().unwrap();
         let agent = |name| Agent {

@@ -155,7 +155,7 @@ fn what_clients_may_not_append_is_refused() {
 #[test]
 fn a_lane_is_never_forgotten() {
     let mut site = Site::new(1);
-    site.options.snapshot_chunks = 50;
+    site.compact_after(20);
     site.start().unwrap();
     let gw = lane("gw-1");
     let inbox = site.backend().inbox();
@@ -249,7 +249,7 @@ fn devices_are_seen_again() {
 #[test]
 fn snapshots_are_replaced_and_leave_nothing_behind() {
     let mut site = Site::new(1);
-    site.options.snapshot_chunks = 3;
+    site.compact_after(3);
     site.start().unwrap();
     let partition = site.events().partitions[0];
     for round in 0..4 {
@@ -273,8 +273,8 @@ fn snapshots_are_replaced_and_leave_nothing_behind() {
         .filter(|file| file.contains("/x/"))
         .count();
     assert!(
-        snapshots <= 16,
-        "one for each shard: {:?}",
+        snapshots <= 32,
+        "two for each shard: {:?}",
         site.disk.files()
     );
     let repeated = Producer {

@@ -68,7 +68,11 @@ impl Worker {
             let id = PartitionId(u32::try_from(at).unwrap_or(u32::MAX));
             let lives = catalog.owner(id).and_then(|(id, _)| catalog.by_id(&id));
             table.push(match lives {
-                Some(_) => Arc::new(Cell::new(Default::default(), self.journal.epoch(id))),
+                Some(_) => Arc::new(Cell::new(
+                    Default::default(),
+                    Default::default(),
+                    self.journal.epoch(id),
+                )),
                 // Created and deleted within one commit.
                 None => Arc::clone(&self.shared.gone),
             });

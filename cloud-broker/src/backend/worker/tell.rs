@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headwater_broker_core::journal::{AppendRefusal, Placed};
-use headwater_broker_core::{Stream, StreamId};
+use headwater_broker_core::{PartitionId, Stream, StreamId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Station, Worker};
@@ -20,6 +20,7 @@ type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
 pub(super) enum Told {
     Appended {
         reply: AppendReply,
+        partition: PartitionId,
         placed: Placed,
         _room: OwnedSemaphorePermit,
     },
@@ -36,7 +37,23 @@ impl Worker {
     pub(super) fn tell(&mut self) {
         for told in self.told_at_commit.drain(..) {
             match told {
-                Told::Appended { reply, placed, .. } => give(reply, Ok(placed.into())),
+                Told::Appended {
+                    reply,
+                    partition,
+                    placed,
+                    ..
+                } => {
+                    let table = self.shared.table.load();
+                    let log_start = table.get(partition.index()).map_or(0, |cell| cell.start());
+                    let appended = Appended::from(placed);
+                    give(
+                        reply,
+                        Ok(Appended {
+                            log_start,
+                            ..appended
+                        }),
+                    );
+                }
                 Told::Refused(reply, error) => give(reply, Err(error)),
                 Told::Created(reply, id) => {
                     let stream = self.shared.catalog.load().by_id(&id).cloned();

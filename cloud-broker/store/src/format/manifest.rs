@@ -116,6 +116,15 @@ pub struct Run {
     /// Offset after the last.
     #[prost(uint64, tag = "4")]
     pub to: u64,
+    /// Bytes of its batches.
+    #[prost(uint64, tag = "5")]
+    pub bytes: u64,
+    /// Largest timestamp of its records, ms.
+    #[prost(sint64, tag = "6")]
+    pub max_timestamp: i64,
+    /// Arrival time of its newest batch, ms.
+    #[prost(sint64, tag = "7")]
+    pub arrival_ms: i64,
 }
 
 /// An immutable object that lists older segments.
@@ -254,7 +263,7 @@ known! {
     Fields: 1 2 3 4 5 6 7 8 9 10 11 12 13;
     Source: 1 2 3;
     Segment: 1 2 3 4 5 6;
-    Run: 1 2 3 4;
+    Run: 1 2 3 4 5 6 7;
     Page: 1 2 3;
     SnapshotRef: 1 2 3 4;
     LogStart: 1 2 3;

@@ -6,6 +6,7 @@
 //! answers an error, never panics, and never allocates by what is announced.
 
 pub mod chunk;
+pub mod clock;
 pub mod cluster;
 mod coding;
 mod envelope;

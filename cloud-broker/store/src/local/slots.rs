@@ -139,7 +139,7 @@ impl Slots for LocalSlots {
     }
 
     fn delete_below(&self, inc: Incarnation, seq: u64) -> Result<(), StoreError> {
-        self.remove_below(&mut self.tails(), inc, seq)
+        self.remove_below(inc, seq)
     }
 }
 

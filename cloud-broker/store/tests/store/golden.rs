@@ -325,6 +325,7 @@ fn shard_manifest() -> Manifest {
         partition: 5,
         from: 0,
         to: 1000,
+        ..Run::default()
     };
     let segment = Segment {
         name: "s/00003/g/00000002-696e6361-00000001".into(),
@@ -422,6 +423,7 @@ fn state_snapshot() -> Snapshot {
         start_offset: 10,
         next_offset: 1010,
         arrival_ms: 6,
+        epochs: Vec::new(),
         producers: vec![producer],
         lanes: vec![lane],
         records: vec![record],

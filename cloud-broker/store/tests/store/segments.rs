@@ -278,6 +278,6 @@ fn reopen(disk: &FakeDisk) -> Segment {
 }
 
 fn try_reopen(disk: &FakeDisk, bytes: u64) -> Result<Segment, StoreError> {
-    let blobs = open(disk).unwrap().blobs;
+    let blobs = open(disk)?.blobs;
     Segments::new(blobs, CACHE_BYTES).open(NAME, bytes)
 }

@@ -12,6 +12,9 @@ fn sample() -> Manifest {
         partition: 1,
         from: 10,
         to: 20,
+        bytes: 90,
+        max_timestamp: -5,
+        arrival_ms: 2,
     };
     let segment = Segment {
         name: "s/00001/g/00000002-01010101-00000003".into(),

@@ -126,6 +126,16 @@ struct Partition {
     next_offset: i64,
     #[prost(sint64, tag = "5")]
     arrival_ms: i64,
+    #[prost(message, repeated, tag = "6")]
+    epochs: Vec<Epoch>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Epoch {
+    #[prost(uint32, tag = "1")]
+    epoch: u32,
+    #[prost(int64, tag = "2")]
+    first_offset: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -196,10 +206,22 @@ impl Partition {
             start_offset: state.start_offset,
             next_offset: state.next_offset,
             arrival_ms: state.arrival_ms,
+            epochs: { state.epochs.iter() }
+                .map(|(epoch, first_offset)| Epoch {
+                    epoch: *epoch,
+                    first_offset: *first_offset,
+                })
+                .collect(),
         }
     }
 
     fn into_state(self) -> Result<PartitionState, FormatError> {
+        let rise = |two: &[Epoch]| {
+            two[0].epoch < two[1].epoch && two[0].first_offset <= two[1].first_offset
+        };
+        if !self.epochs.windows(2).all(rise) {
+            return Err(BAD);
+        }
         if self.start_offset < 0 || self.next_offset < self.start_offset {
             return Err(BAD);
         }
@@ -209,6 +231,9 @@ impl Partition {
             start_offset: self.start_offset,
             next_offset: self.next_offset,
             arrival_ms: self.arrival_ms,
+            epochs: { self.epochs.iter() }
+                .map(|epoch| (epoch.epoch, epoch.first_offset))
+                .collect(),
             producers: Vec::new(),
             lanes: Vec::new(),
             records: Vec::new(),

@@ -39,6 +39,7 @@ fn sample() -> Snapshot {
         start_offset: 1,
         next_offset: 1 << 32,
         arrival_ms: 5,
+        epochs: vec![(1, 0), (4, 9)],
         producers: vec![producer],
         lanes: vec![lane],
         records: vec![record],

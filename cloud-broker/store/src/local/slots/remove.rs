@@ -1,7 +1,5 @@
 //! Giving slots up: files are recycled whole, a tombstone stays.
 
-use std::collections::BTreeMap;
-
 use super::{LocalSlots, Tail, TailFile};
 use crate::disk;
 use crate::error::StoreError;
@@ -12,15 +10,13 @@ use crate::local::layout::{self, PAGE_BYTES, whole_pages};
 use crate::traits::Slot;
 
 impl LocalSlots {
-    pub(super) fn remove_below(
-        &self,
-        tails: &mut BTreeMap<Incarnation, Tail>,
-        inc: Incarnation,
-        seq: u64,
-    ) -> Result<(), StoreError> {
-        self.load_tail(tails, inc)?;
+    pub(super) fn remove_below(&self, inc: Incarnation, seq: u64) -> Result<(), StoreError> {
+        let mut tails = self.tails();
+        self.load_tail(&mut tails, inc)?;
         let tail = tails.get_mut(&inc).expect("the tail was just loaded");
         self.keep_tombstone_alone(tail, inc, seq)?;
+        // Nobody who writes has to wait for the rest: the last file stays in any case.
+        drop(tails);
         // From the oldest on, so that whatever interrupts this leaves no hole.
         loop {
             let mut index = self.index_mut();

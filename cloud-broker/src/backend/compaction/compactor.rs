@@ -1,0 +1,263 @@
+//! What the compactor's thread owns: the manifests, and what it may delete.
+//!
+//! The order of one cut is what makes it safe to die anywhere: segments and snapshot are written
+//! under names that nothing knows; the manifest names them and gives up the journal in one
+//! compare-and-swap; readers are told; the journal's low-water mark is raised; and only then is
+//! anything deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use headwater_broker_core::segments::PendingDelete;
+use headwater_store::format::manifest::{Fields, Segment, SnapshotRef};
+use headwater_store::{ErrorKind, Incarnation, StoreError};
+
+use super::publish::Part;
+use super::write::NewSegment;
+use super::{CutState, Task, gather};
+use crate::backend::registers::Claim;
+use crate::backend::shared::Shared;
+
+/// The manifests of all shards, and what is to be done about them.
+#[derive(Debug)]
+pub(in crate::backend) struct Compactor {
+    pub(super) shared: Arc<Shared>,
+    /// By shard.
+    pub(super) claims: Vec<Claim>,
+    /// Our own journal.
+    pub(super) inc: Incarnation,
+    /// Its low-water mark.
+    pub(super) low: u64,
+    /// Journals of earlier lives of which more than the tombstone may be there, and their ends.
+    pub(super) ended: BTreeMap<Incarnation, u64>,
+    /// By shard.
+    pub(super) pending: Vec<PendingDelete>,
+    /// Objects that were written for a manifest which does not name them, by shard.
+    pub(super) abandoned: Vec<(u32, String)>,
+    /// By shard: what readers are told if a change of which nobody knows has landed.
+    untold: BTreeMap<u32, Told>,
+    /// Damage in the log of streams was seen: a stream that is unknown may not have been deleted.
+    pub(super) doubtful: bool,
+    /// Ages can be trusted.
+    pub(super) is_clock_right: bool,
+    /// Number of the next object.
+    pub(super) number: u32,
+    stop: Arc<AtomicBool>,
+}
+
+/// What becomes visible with a manifest.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// What lay in journals.
+    pub(super) parts: Vec<Part>,
+    /// New segments.
+    pub(super) segments: Vec<NewSegment>,
+    /// Names of the segments whose place they take.
+    pub(super) replaced: BTreeSet<String>,
+    /// Names of new snapshots.
+    pub(super) snapshots: Vec<String>,
+}
+
+impl Compactor {
+    pub(in crate::backend) fn new(
+        shared: Arc<Shared>,
+        claims: Vec<Claim>,
+        inc: Incarnation,
+        ended: BTreeMap<Incarnation, u64>,
+        doubtful: bool,
+    ) -> Self {
+        let grace_ms = shared.options.delete_grace_ms;
+        let now = (shared.options.monotonic)();
+        let pending = claims.iter().map(|claim| {
+            let mut pending = PendingDelete::new(grace_ms);
+            pending.listed(&claim.manifest.pending_delete, now);
+            pending
+        });
+        Self {
+            pending: pending.collect(),
+            shared,
+            claims,
+            inc,
+            low: 0,
+            ended,
+            abandoned: Vec::new(),
+            untold: BTreeMap::new(),
+            doubtful,
+            is_clock_right: false,
+            number: 0,
+            stop: Arc::default(),
+        }
+    }
+
+    /// Set: what is under way is left.
+    pub(super) fn stop_switch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Does one thing; false if it failed.
+    pub(super) fn work(&mut self, task: Task) -> bool {
+        let done = match task {
+            Task::Compact(cut) => self.compact(cut),
+            Task::Tidy => self.tidy(),
+        };
+        if let Err(error) = &done
+            && !self.is_stopping()
+        {
+            tracing::warn!("Compaction has to be tried again: {error}");
+        }
+        done.is_ok()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Puts all that a shard has in journals before the cut into segments.
+    fn compact(&mut self, cut: CutState) -> Result<(), StoreError> {
+        let shard = cut.shard;
+        self.settle(shard)?;
+        let parts = self.parts(shard, &cut);
+        let gathered = gather::gather(&self.shared, shard, &parts)?;
+        let segments = self.write_segments(shard, &parts, gathered)?;
+        let snapshots = match cut.state {
+            Some(mut state) => {
+                self.add_epochs(&mut state);
+                self.write_snapshot(state, cut.next)?
+            }
+            None => Vec::new(),
+        };
+        let told = Told {
+            parts,
+            segments,
+            snapshots: snapshots.iter().map(|new| new.name.clone()).collect(),
+            replaced: BTreeSet::new(),
+        };
+        let next = cut.next;
+        let new: Vec<Segment> = told.segments.iter().map(NewSegment::to_manifest).collect();
+        self.commit(shard, told, |fields| {
+            fields.segments.extend(new.into_iter().map(Into::into));
+            // Everything that was inherited lies before our own journal.
+            fields.sources.retain(|source| source.inc() == next.inc);
+            for source in &mut fields.sources {
+                source.from = source.from.max(next.seq);
+            }
+            move_snapshots(fields, snapshots, next.inc, next.seq);
+        })?;
+        self.give_up_journals()
+    }
+
+    /// Changes a manifest in a way of which readers need not be told.
+    pub(super) fn change(
+        &mut self,
+        shard: u32,
+        change: impl FnOnce(&mut Fields),
+    ) -> Result<(), StoreError> {
+        self.commit(shard, Told::default(), change)
+    }
+
+    /// Lets a manifest name these snapshots in the place of those before.
+    pub(super) fn replace_snapshots(
+        &mut self,
+        shard: u32,
+        new: Vec<SnapshotRef>,
+    ) -> Result<(), StoreError> {
+        let told = Told {
+            snapshots: new.iter().map(|new| new.name.clone()).collect(),
+            ..Told::default()
+        };
+        self.commit(shard, told, |fields| {
+            fields.snapshots = new.into_iter().map(Into::into).collect();
+        })
+    }
+
+    /// Changes a manifest, and then tells readers.
+    pub(super) fn commit(
+        &mut self,
+        shard: u32,
+        told: Told,
+        change: impl FnOnce(&mut Fields),
+    ) -> Result<(), StoreError> {
+        let Some(claim) = self.claims.get_mut(shard as usize) else {
+            let what = "There is no shard";
+            return Err(StoreError::new(ErrorKind::Invalid, what, shard));
+        };
+        let before: Vec<String> = names(&claim.manifest.snapshots);
+        match claim.change(&*self.shared.store.registers, change) {
+            Ok(()) => {
+                self.tell(shard, told, &before);
+                Ok(())
+            }
+            Err(error) => {
+                match claim.is_unsure() {
+                    true => drop(self.untold.insert(shard, told)),
+                    false => self.abandon(shard, told),
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Finds out what became of a change of which nobody knew.
+    pub(super) fn settle(&mut self, shard: u32) -> Result<(), StoreError> {
+        let Some(claim) = self.claims.get_mut(shard as usize) else {
+            return Ok(());
+        };
+        let before = claim.manifest.rev;
+        let snapshots = names(&claim.manifest.snapshots);
+        claim.settle(&*self.shared.store.registers)?;
+        let landed = claim.manifest.rev > before;
+        match self.untold.remove(&shard) {
+            Some(told) if landed => self.tell(shard, told, &snapshots),
+            Some(told) => self.abandon(shard, told),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, shard: u32, told: Told, snapshots_before: &[String]) {
+        self.publish(shard, &told);
+        let replaced = snapshots_before.iter().filter(|name| {
+            let claim = self.claims.get(shard as usize);
+            let kept = claim.map(|claim| &claim.manifest.snapshots);
+            !kept.is_some_and(|kept| kept.iter().any(|kept| kept.name == **name))
+        });
+        for name in replaced {
+            // Only a start reads snapshots.
+            self.abandoned.push((shard, name.clone()));
+        }
+        self.delete_abandoned(shard);
+    }
+
+    /// Objects that no manifest names: they can go when the manifest was seen beyond the revision
+    /// that would have named them, which is when it is next changed.
+    pub(super) fn abandon_names(&mut self, shard: u32, names: impl Iterator<Item = String>) {
+        self.abandoned.extend(names.map(|name| (shard, name)));
+    }
+
+    fn abandon(&mut self, shard: u32, told: Told) {
+        let segments = told.segments.into_iter().map(|new| new.name);
+        self.abandon_names(shard, segments.chain(told.snapshots));
+    }
+
+    /// Number for the name of an object.
+    pub(super) fn next_number(&mut self) -> u32 {
+        self.number += 1;
+        self.number
+    }
+}
+
+fn names(snapshots: &[headwater_store::format::Kept<SnapshotRef>]) -> Vec<String> {
+    snapshots.iter().map(|kept| kept.name.clone()).collect()
+}
+
+/// New snapshots take the place of the old; without any, the old ones hold for the new place too,
+/// since nothing has changed.
+fn move_snapshots(fields: &mut Fields, new: Vec<SnapshotRef>, inc: Incarnation, next_seq: u64) {
+    if !new.is_empty() {
+        fields.snapshots = new.into_iter().map(Into::into).collect();
+    }
+    for snapshot in &mut fields.snapshots {
+        (snapshot.inc, snapshot.next_seq) = (inc.0.to_vec(), next_seq);
+    }
+}

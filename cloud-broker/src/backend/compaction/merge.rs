@@ -1,0 +1,102 @@
+//! Small segments become one, so that their number does not grow with time alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use headwater_broker_core::PartitionId;
+use headwater_broker_core::segments::{Candidate, mergeable};
+use headwater_store::StoreError;
+use headwater_store::format::Kept;
+use headwater_store::format::manifest::{Run, Segment};
+use headwater_store::segment::RunId;
+
+use super::Compactor;
+use super::compactor::Told;
+use super::publish::run_id;
+use super::write::{NewSegment, Writing};
+use crate::backend::table::Cell;
+
+impl Compactor {
+    /// Merges what can be merged in one shard.
+    pub(super) fn merge(&mut self, shard: u32) -> Result<(), StoreError> {
+        let Some(claim) = self.claims.get(shard as usize) else {
+            return Ok(());
+        };
+        let segments = &claim.manifest.segments;
+        let candidate = |kept: &Kept<Segment>| Candidate {
+            bytes: kept.bytes,
+            ids: kept.runs.iter().map(|run| id_of(run)).collect(),
+        };
+        let candidates: Vec<_> = segments.iter().map(candidate).collect();
+        let places = mergeable(&candidates, &self.shared.options.thresholds);
+        let old: Vec<Segment> = places
+            .iter()
+            .map(|at| segments[*at].known.clone())
+            .collect();
+        let Some(first) = places.first().copied() else {
+            return Ok(());
+        };
+        let cells: BTreeMap<_, _> = { self.cells(shard).into_iter() }
+            .map(|(partition, id, cell)| (id, (partition, cell)))
+            .collect();
+        let new = self.copy(shard, &old, &cells)?;
+        let names: BTreeSet<String> = old.into_iter().map(|segment| segment.name).collect();
+        let entries: Vec<_> = new.iter().map(NewSegment::to_manifest).collect();
+        let told = Told {
+            segments: new,
+            replaced: names.clone(),
+            ..Told::default()
+        };
+        self.commit(shard, told, |fields| {
+            let entries = entries.into_iter().map(Into::into);
+            drop(fields.segments.splice(first..first, entries));
+            fields.segments.retain(|kept| !names.contains(&kept.name));
+            fields.pending_delete.extend(names);
+        })
+    }
+
+    /// Writes what is alive in these segments into new ones; mostly that is one.
+    fn copy(
+        &mut self,
+        shard: u32,
+        old: &[Segment],
+        cells: &BTreeMap<RunId, (PartitionId, Arc<Cell>)>,
+    ) -> Result<Vec<NewSegment>, StoreError> {
+        let ids: BTreeSet<RunId> = { old.iter() }
+            .flat_map(|segment| segment.runs.iter().map(|run| id_of(run)))
+            .collect();
+        let doubtful = self.doubtful;
+        let shared = Arc::clone(&self.shared);
+        let mut writing = Writing::new(self, shard);
+        for id in ids {
+            let known = cells.get(&id);
+            if known.is_none() && !doubtful {
+                continue;
+            }
+            let start = known.map_or(0, |(_, cell)| cell.start());
+            for segment in old {
+                let open = shared.segments.open(&segment.name, segment.bytes)?;
+                let Some(index) = open.index(id)? else {
+                    continue;
+                };
+                for block in index.from_offset(start) {
+                    let found = open.read_block(id, block)?;
+                    for lost in found.lost {
+                        if let Some((partition, _)) = known {
+                            shared.lose(*partition, lost.from..lost.to, &lost.place);
+                        }
+                    }
+                    for batch in found.batches {
+                        writing.put(&batch.entry(shard, id), &batch.bytes)?;
+                    }
+                }
+            }
+        }
+        writing.finish()
+    }
+}
+
+fn id_of(run: &Run) -> RunId {
+    let topic = run.topic.as_slice().try_into().unwrap_or_default();
+    run_id(topic, run.partition)
+}
