@@ -40,7 +40,7 @@ fn records_are_read_from_segments_as_before() {
     site.compact_after(5);
     site.options.recent_bytes = 0;
     site.start().unwrap();
-    let partition = site.events().partitions[3];
+    let partition = Site::apart(&site.events())[3];
     let expected: Vec<_> = (0..20).map(|n| format!("value {n}")).collect();
     for (n, value) in (0..).zip(&expected) {
         assert_eq!(site.append(partition, value), n);
@@ -71,7 +71,7 @@ fn times_and_epochs_are_found_across_segments_and_journal() {
     site.compact_after(2);
     site.options.recent_bytes = 0;
     site.start().unwrap();
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     // Late data: the greatest timestamp lies in a segment.
     for (n, time) in [(0, 10), (1, 50), (2, 20), (3, 30)] {
         assert_eq!(site.append_at(partition, time, "x"), n);
@@ -105,7 +105,7 @@ fn the_journal_is_given_up() {
     site.compact_after(10);
     site.options.thresholds.journal_bytes = 50_000;
     site.start().unwrap();
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     let large = "x".repeat(2000);
     for _ in 0..600 {
         site.append(partition, &large);
@@ -129,11 +129,11 @@ fn the_journal_is_given_up() {
 #[test]
 fn an_age_makes_segments_of_little() {
     let site = Site::open(1);
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     site.append(partition, "a");
     let age = site.options.thresholds.small_age_ms;
     site.since_boot.store(age - 1, Ordering::Relaxed);
-    site.append(site.events().partitions[1], "b");
+    site.append(Site::apart(&site.events())[1], "b");
     assert!(!site.is_compacted(partition));
     site.since_boot.store(age, Ordering::Relaxed);
     site.until(|site| site.is_compacted(partition));
@@ -146,7 +146,7 @@ fn a_thread_does_the_same() {
     site.compact_after(3);
     site.options.compaction_thread = true;
     site.start().unwrap();
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     for n in 0..30 {
         assert_eq!(site.append(partition, "x"), n);
     }
@@ -161,7 +161,7 @@ fn damage_in_a_segment_costs_what_is_damaged() {
     site.compact_after(3);
     site.options.recent_bytes = 0;
     site.start().unwrap();
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     for n in 0..3 {
         site.append(partition, &format!("value {n}"));
     }
@@ -192,7 +192,7 @@ fn a_segment_that_is_missing_is_passed_over() {
     site.compact_after(3);
     site.options.recent_bytes = 0;
     site.start().unwrap();
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     for n in 0..3 {
         site.append(partition, &format!("value {n}"));
     }
@@ -218,9 +218,11 @@ fn one_of_two_snapshots_is_enough_and_none_stops_the_start() {
     let mut site = Site::new(1);
     site.compact_after(1);
     site.start().unwrap();
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     site.append(partition, "a");
-    site.until(|site| site.is_compacted(partition));
+    let catalog = site.backend().catalog();
+    let streams = catalog.by_name("__catalog").unwrap().partitions[0];
+    site.until(|site| site.is_compacted(partition) && site.is_compacted(streams));
     site.backend().stop();
     let copies: Vec<_> = { site.disk.files().into_iter() }
         .filter(|file| file.contains("/00000/x/"))
@@ -254,11 +256,11 @@ fn small_segments_become_one() {
     let events = site.events();
     let expected: Vec<_> = (0..20).map(|n| format!("value {n}")).collect();
     for value in &expected {
-        for partition in &events.partitions[..3] {
+        for partition in &Site::apart(&events)[..3] {
             site.append(*partition, value);
         }
     }
-    let partitions = events.partitions[..3].to_vec();
+    let partitions = Site::apart(&events)[..3].to_vec();
     site.until(|site| {
         partitions
             .iter()
@@ -288,7 +290,10 @@ fn wherever_the_power_fails_nothing_is_lost_and_nothing_is_left_over() {
         site.compact_after(4);
         site.options.delete_grace_ms = 0;
         site.start().unwrap();
-        let partitions = [site.events().partitions[0], site.events().partitions[5]];
+        let partitions = [
+            Site::apart(&site.events())[0],
+            Site::apart(&site.events())[5],
+        ];
         let mut acknowledged = [0, 0];
         site.power_off_at(change);
         for n in 0..14 {

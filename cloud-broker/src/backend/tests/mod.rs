@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
+use headwater_broker_core::catalog;
 use headwater_broker_core::segments::Thresholds;
 use headwater_broker_core::submit::{LaneBatch, Repair, RepairReason, Resume};
 use headwater_broker_core::{
@@ -100,6 +101,15 @@ impl Site {
                 .append(partition, batch(Producer::NONE, &[value])),
         );
         appended.unwrap().base_offset
+    }
+
+    /// Partitions of a stream that share no shard with the catalog, whose batches count there too.
+    fn apart(stream: &Stream) -> Vec<PartitionId> {
+        let is_apart = |number: &u32| catalog::shard(&stream.id, *number, catalog::SHARDS) != 0;
+        let numbers = (0..stream.spec.partitions).filter(is_apart);
+        numbers
+            .map(|number| stream.partitions[number as usize])
+            .collect()
     }
 
     /// Lets the journal's thread look for work until `done`.

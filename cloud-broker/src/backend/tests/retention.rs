@@ -36,7 +36,7 @@ impl Site {
 #[test]
 fn by_time_of_arrival() {
     let mut site = Site::keeping(Some(1000), None);
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     site.append_two(partition);
     site.now.store(1_500, Ordering::Relaxed);
     site.append_two(partition);
@@ -76,7 +76,7 @@ fn by_time_of_arrival() {
 #[test]
 fn by_bytes() {
     let site = Site::keeping(None, Some(200));
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     for _ in 0..10 {
         site.append_two(partition);
     }
@@ -90,14 +90,15 @@ fn by_bytes() {
 fn a_deleted_streams_bytes_leave_the_disk() {
     let mut site = Site::keeping(None, None);
     let spec = StreamSpec {
-        partitions: 2,
+        partitions: 3,
         ..StreamSpec::new("other")
     };
     let other = wait(site.backend().create_stream(spec)).unwrap();
-    let kept = site.events().partitions[0];
+    let kept = Site::apart(&site.events())[0];
     site.append_two(kept);
-    site.append_two(other.partitions[0]);
-    site.append_two(other.partitions[1]);
+    for partition in &Site::apart(&other)[..2] {
+        site.append_two(*partition);
+    }
     let holds = |site: &Site| {
         let found = |file: &String| {
             let bytes = site.disk.contents(file).unwrap_or_default();
@@ -120,7 +121,7 @@ fn a_deleted_streams_bytes_leave_the_disk() {
 fn a_clock_that_jumps_deletes_nothing_until_it_is_accepted() {
     const HOUR: i64 = 3_600_000;
     let mut site = Site::keeping(Some(HOUR), Some(1 << 30));
-    let partition = site.events().partitions[0];
+    let partition = Site::apart(&site.events())[0];
     site.append_two(partition);
     site.now.store(1000 * HOUR, Ordering::Relaxed);
     site.until(|site| site.backend().not_ready() == ["clock"]);
