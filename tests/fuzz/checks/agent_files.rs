@@ -12,8 +12,8 @@ use headwater_wire::uplink::{Position, producer_id};
 use super::Check;
 use super::memory_disk::MemoryDisk;
 
-/// The first byte says what the others are: changes to a sound segment, a segment itself, or a
-/// cursor.
+/// The first byte says what the others are: changes to the batches of a sound segment, a segment
+/// itself, or a cursor. (redb's own pages are left alone: it reads as much as a damaged one names.)
 pub const AGENT_FILES: Check = Check {
     name: "agent_files",
     run,
@@ -43,10 +43,11 @@ fn run(bytes: &[u8]) {
 /// Of a damaged segment, what is handed out is what was put in, each batch at most once.
 fn changed(changes: &[u8]) {
     let (path, (file, batches)) = segment();
+    let places = places(file, batches);
     let mut damaged = file.clone();
     for change in changes.chunks_exact(4) {
         let at = u32::from_be_bytes([0, change[0], change[1], change[2]]);
-        let at = usize::try_from(at).unwrap_or(0) % file.len();
+        let at = places[usize::try_from(at).unwrap_or(0) % places.len()];
         damaged[at] ^= change[3];
     }
     let is_sound = damaged == *file;
@@ -57,6 +58,16 @@ fn changed(changes: &[u8]) {
         "a sound segment is read whole"
     );
     assert!(found.is_sorted_by(|a, b| a.0 < b.0));
+}
+
+/// Where the bytes of the batches lie in the file.
+fn places(file: &[u8], batches: &[Batch]) -> Vec<usize> {
+    let place = |batch: &Batch| {
+        let found = file.windows(batch.1.len()).position(|at| at == batch.1);
+        let start = found.expect("a small batch lies in one page");
+        start..start + batch.1.len()
+    };
+    batches.iter().flat_map(place).collect()
 }
 
 type Batch = (u64, Vec<u8>);
