@@ -75,6 +75,8 @@ impl Coordinator {
     /// Asks, and waits for the answer: of a JoinGroup or SyncGroup perhaps for minutes. Dropping
     /// the future ends the wait. `None`: the broker stops.
     pub async fn ask(&self, request: Request) -> Option<Answer> {
+        let places = Arc::clone(&self.places);
+        let place = places.acquire_owned().await.ok()?;
         let token = self.tokens.fetch_add(1, Ordering::Relaxed);
         let mut wait = Wait {
             sender: &self.sender,
@@ -82,12 +84,11 @@ impl Coordinator {
             token,
         };
         let (reply, answer) = oneshot::channel();
-        let places = Arc::clone(&self.places);
         let ask = Message::Ask {
             token,
             request: Box::new(request),
             reply,
-            _place: places.acquire_owned().await.ok()?,
+            _place: place,
         };
         self.sender.send(ask).ok()?;
         let answer = answer.await.ok();
@@ -308,3 +309,29 @@ impl Worker {
 const PLACES: usize = 1024;
 /// The longest wait without a look at the time.
 const IDLE_MAX: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn waiting(asks: &mut [Pin<Box<impl Future<Output = Option<Answer>>>>]) -> usize {
+        let mut context = Context::from_waker(Waker::noop());
+        let polls = asks.iter_mut().map(|ask| ask.as_mut().poll(&mut context));
+        polls.filter(|poll| poll.is_pending()).count()
+    }
+
+    #[test]
+    fn who_finds_no_place_in_line_waits_before_it() {
+        let (coordinator, desk) = Coordinator::new();
+        let mut asks: Vec<_> = (0..PLACES + 10)
+            .map(|_| Box::pin(coordinator.ask(Request::List)))
+            .collect();
+        assert_eq!(waiting(&mut asks), PLACES + 10);
+        assert_eq!(desk.receiver.try_iter().count(), PLACES);
+        assert_eq!(waiting(&mut asks[PLACES..]), 10);
+        assert_eq!(desk.receiver.try_iter().count(), 10);
+    }
+}

@@ -42,13 +42,17 @@ pub(super) fn size(bytes: u32) -> usize {
 pub(super) fn receive(core: &Rc<Core>, connection: &Rc<Connection>, count: usize) {
     let raw = core.raw.borrow();
     let mut plain = core.plain.borrow_mut();
-    connection.heard.set(Instant::now());
+    let now = Instant::now();
     match connection.io.decrypt(&raw[..count], &mut plain) {
         Ok(bytes) => take_in(core, connection, bytes),
         Err(error) => {
             tracing::debug!("TLS of {} failed: {error}", connection.peer);
             connection.close(End::Gone);
         }
+    }
+    // Whoever has not said who it is has so much time for that, however it fills it.
+    if connection.state.borrow().session.is_some() {
+        connection.heard.set(now);
     }
     core.mark(connection);
     core.flush_marked();

@@ -1,3 +1,7 @@
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use bytes::BytesMut;
 use headwater_mqtt::{Connect, Packet, Publish, Reason, Version};
 
@@ -42,6 +46,23 @@ fn a_packet_may_come_byte_by_byte() {
     came.sort_by_key(|received| matches!(received.packet(), Packet::PingResp));
     assert_eq!(came[0].puback().1, Reason::SUCCESS);
     assert_eq!(came[1].packet(), Packet::PingResp);
+}
+
+#[test]
+fn a_connect_that_trickles_in_is_given_up() {
+    let broker = Broker::start("", 1);
+    let mut client = TcpStream::connect(broker.address).expect("connects");
+    let pause = Duration::from_millis(50);
+    client.set_read_timeout(Some(pause)).expect("a timeout");
+    // 60,000 bytes are announced.
+    let announced = [0x10, 0xe0, 0xd4, 0x03];
+    let trickle = announced.into_iter().chain(std::iter::repeat_n(0, 1000));
+    let mut ended = trickle.map(|byte| {
+        let sent = client.write_all(&[byte]);
+        let end = client.read(&mut [0]);
+        sent.is_err() || end.is_ok() || end.is_err_and(|e| e.kind() != ErrorKind::WouldBlock)
+    });
+    assert!(ended.any(|ended| ended));
 }
 
 #[test]
