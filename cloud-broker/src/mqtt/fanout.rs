@@ -121,7 +121,7 @@ impl Core {
             let mut state = connection.state.borrow_mut();
             let follows = !state.subscriptions.has_none_of(LIVE);
             if follows && !state.behind.contains_key(&LIVE) {
-                let behind = Behind::at(fanout.next.clone(), Manner::InCompany);
+                let behind = Behind::at(fanout.next.clone(), Manner::AtOnce);
                 state.behind.insert(LIVE, behind);
                 seek::begin(self, connection);
             }

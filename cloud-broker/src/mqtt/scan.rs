@@ -245,17 +245,22 @@ impl Scans {
         if manner == Manner::Alone {
             return (self.new_id(), Start::Now);
         }
-        if let Some((id, company)) = &mut self.gathering {
+        let waits = manner == Manner::InCompany;
+        if let Some((id, company)) = self.gathering.as_mut().filter(|_| waits) {
             company.joined(now);
             return (*id, Start::Joined);
         }
-        let mut shared = self.scans.iter().filter(|(_, scan)| scan.shared);
+        let gathering = self.gathering.map(|(id, _)| id);
+        let mut shared = self
+            .scans
+            .iter()
+            .filter(|(id, scan)| scan.shared && Some(**id) != gathering);
         if let Some((id, _)) = shared.find(|(_, scan)| may_join(place, &scan.place)) {
             return (*id, Start::Joined);
         }
         let runs = self.scans.values().any(|scan| scan.shared);
         let id = self.new_id();
-        if !runs && Company::is_needless(self.began, now) {
+        if !waits || !runs && Company::is_needless(self.began, now) {
             self.began = Some(now);
             return (id, Start::Now);
         }
@@ -272,7 +277,7 @@ impl Scans {
 impl Scan {
     fn new(place: Place, manner: Manner, held: Reserved, now: Millis) -> Self {
         Self {
-            shared: manner == Manner::InCompany,
+            shared: manner != Manner::Alone,
             begun: false,
             place,
             ahead: BTreeMap::new(),

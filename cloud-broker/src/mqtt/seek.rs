@@ -25,8 +25,10 @@ pub(super) type Place = Merge<()>;
 /// How a group is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// With others that come at about the same time.
+    /// With others that come at about the same time, for whom it waits a moment.
     InCompany,
+    /// With others that are at the same place now.
+    AtOnce,
     /// It would hold others up, or they it.
     Alone,
 }

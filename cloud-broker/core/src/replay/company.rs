@@ -12,6 +12,9 @@ use super::Merge;
 const QUIET_MS: i64 = 500;
 /// The first waits so long at most, ms.
 const WAIT_MS_MAX: i64 = 5_000;
+/// Records that a scan may have to read before it comes to a reader that joins it: less than a
+/// second's work.
+const NEAR_RECORDS: i64 = 100_000;
 
 /// Readers that wait to begin together.
 #[derive(Clone, Copy, Debug)]
@@ -95,11 +98,18 @@ impl Part {
     }
 }
 
-/// Whether a reader may join a scan that is at `scan`: it is not behind it anywhere.
+/// Whether a reader may join a scan that is at `scan`: it is not behind it anywhere, and not so far
+/// ahead that it would wait long.
 #[must_use]
 pub fn may_join(reader: &Merge<()>, scan: &Merge<()>) -> bool {
-    let mut partitions = 0..scan.partitions();
-    partitions.all(|partition| reader.next(partition) >= scan.next(partition))
+    let mut left = NEAR_RECORDS;
+    let mut partitions = 0..scan.partitions().max(reader.partitions());
+    partitions.all(|partition| {
+        let ahead = reader.next(partition).checked_sub(scan.next(partition));
+        let ahead = ahead.filter(|ahead| (0..=left).contains(ahead));
+        left -= ahead.unwrap_or(0);
+        ahead.is_some()
+    })
 }
 
 #[cfg(test)]
@@ -130,11 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_is_joined_by_those_it_has_not_passed() {
+    fn a_scan_is_joined_by_those_it_comes_to_soon() {
         let scan = at(&[10, 20]);
         for (reader, expected) in [
             (at(&[10, 20]), true),
             (at(&[11, 500]), true),
+            (at(&[11, 100_019]), true),
+            (at(&[11, 100_020]), false),
+            (at(&[i64::MAX, i64::MAX]), false),
             (at(&[9, 500]), false),
             (at(&[10]), false),
             (at(&[10, 20, 1]), true),
