@@ -40,7 +40,8 @@ pub(super) async fn collect(
     }
 }
 
-/// Room for so many bytes more. A buffer that grows is copied, so for a moment there are two.
+/// Room for so many bytes more, a power of two in all: how the body was cut on its way changes nothing.
+/// A buffer that grows is copied, so for a moment there are two.
 fn make_room(text: &mut BytesMut, more: usize, memory: &mut Reserved) -> Result<(), ApiError> {
     let bytes = text.len().saturating_add(more);
     if bytes > BODY_BYTES_MAX {
@@ -50,7 +51,7 @@ fn make_room(text: &mut BytesMut, more: usize, memory: &mut Reserved) -> Result<
     if bytes <= before {
         return Ok(());
     }
-    let room = bytes.max(before * 2).min(BODY_BYTES_MAX);
+    let room = bytes.next_power_of_two().min(BODY_BYTES_MAX);
     hold(memory, before + room)?;
     let mut larger = BytesMut::with_capacity(room);
     larger.extend_from_slice(text);
@@ -98,7 +99,7 @@ mod tests {
         let (mut memory, mut text) = (limits.reserve(), BytesMut::new());
         let mut others = limits.reserve();
         assert!(others.grow_to(10 << 20));
-        for (bytes, code) in [(10 << 20, "busy"), ((10 << 20) + 1, "too-large")] {
+        for (bytes, code) in [(8 << 20, "busy"), ((8 << 20) + 1, "too-large")] {
             let refused = make_room(&mut text, bytes, &mut memory);
             assert_eq!(refused.map_err(|error| error.code()), Err(code));
         }
