@@ -261,17 +261,17 @@ fn without_memory_the_client_is_told_when_to_come_again() {
         (413, &json!("too-large")),
         "it never fits: {answer}"
     );
-    // Each holds 4 MiB of the 10 MiB, and a third needs 6 MiB while it grows.
-    let half_sent = [(); 2].map(|()| {
+    // Each holds 4 MiB of the 10 MiB, and needs 6 MiB while it grows: of those that grow at once one
+    // is refused and another takes its place.
+    let mut half_sent = Vec::new();
+    let refused = (0..1_000).find_map(|_| {
         let length = format!(
             "content-type: {LINES}\r\ncontent-length: {}\r\n",
             body.len()
         );
-        let mut half_sent = broker.send("POST", RECORDS, &length);
-        let sent = half_sent.get_mut().write_all(&body.as_bytes()[..3 << 20]);
-        sent.map(|()| half_sent).expect("it is taken")
-    });
-    let refused = (0..10_000).find_map(|_| {
+        let mut another = broker.send("POST", RECORDS, &length);
+        let _refused_early = another.get_mut().write_all(&body.as_bytes()[..3 << 20]);
+        half_sent.push(another);
         let (status, _, head) = broker.post_to(RECORDS, LINES, &body[..3 << 20]);
         (status == 429).then_some(head)
     });
