@@ -30,7 +30,7 @@ pub struct Piece {
 }
 
 impl Backend {
-    /// What lies ahead of `offset`, in order, at most [`PIECES_MAX`] pieces; empty at the end. A gap
+    /// What lies ahead of `offset`, in order, at most `PIECES_MAX` pieces; empty at the end. A gap
     /// between two is a loss. Never blocks.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! to be read for.
 //!
 //! A group that is behind waits until its client takes something, then reads the log with a
-//! [`scan`](super::scan) until it has come to where live delivery is, or the client is full. Its
+//! `mqtt::scan` until it has come to where live delivery is, or the client is full. Its
 //! place is all that it costs meanwhile.
 
 use std::rc::Rc;
