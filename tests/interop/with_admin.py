@@ -57,7 +57,7 @@ def check_what_cannot_be_made(stack):
     name = unique("validated")
     assert create(client, NewTopic(name, 2), validate_only=True) == [None]
     assert name not in client.list_topics(timeout=GIVE_UP_S).topics
-    assert delete(client, "__lanes") == [KafkaError.TOPIC_DELETION_DISABLED]
+    assert delete(client, "__lanes") == [KafkaError.TOPIC_EXCEPTION]
 
 
 def check_configurations(stack):
