@@ -18,7 +18,8 @@ use crate::sources::lines::maker::Made;
 const READ_BYTES: usize = 16 << 10;
 /// Read at a time while many connections have something.
 const SHORT_READ_BYTES: usize = 4 << 10;
-/// A line that is longer than one read has to end within this, since others wait for the memory.
+/// A line that is longer than one read, or any while memory is scarce, has to end within this, since
+/// others wait for the memory.
 const LONG_LINE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a log that refuses is left alone.
 const RETRY: Duration = Duration::from_millis(250);
@@ -40,7 +41,7 @@ where
         input,
         output,
         buffer: Vec::new(),
-        long_since: None,
+        line_since: None,
         lines: 0,
         answers: Answers::default(),
     };
@@ -61,8 +62,8 @@ struct Connection<S> {
     front_held: Held,
     /// For a line that is longer than one read: it may be read to its end.
     long_held: Held,
-    /// When such a line was last waited with, or begun.
-    long_since: Option<Instant>,
+    /// When the line that is being read was begun, or last waited with.
+    line_since: Option<Instant>,
     /// Lines that are durable.
     lines: u64,
     answers: Answers,
@@ -110,11 +111,12 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let may_read = self.may_read(&room);
         let has_begun = !self.buffer.is_empty();
         let is_long = self.buffer.len() > READ_BYTES;
-        if !is_long || !may_read {
+        if !has_begun || !may_read {
             // It is not the client that is late.
-            self.long_since = None;
+            self.line_since = None;
         }
-        let line_since = *self.long_since.get_or_insert_with(Instant::now);
+        let since = self.line_since.unwrap_or_else(Instant::now);
+        self.line_since = has_begun.then_some(since);
         // Asked once more when something has come: others may have taken the room since.
         let room_for = || match () {
             () if is_long => READ_BYTES,
@@ -132,9 +134,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 return Ok(if is_end { Turn::Last } else { Turn::On });
             }
             () = freed, if !may_read => {}
-            () = sleep_until(line_since + LONG_LINE_TIMEOUT), if is_long && may_read => {
-                self.answers.refuse(self.lines, "Line does not end");
-                return Ok(Turn::End);
+            () = sleep_until(since + LONG_LINE_TIMEOUT), if has_begun && may_read => {
+                // A short line may take its time as long as there is room for everybody.
+                if is_long || room.is_scarce(Use::Front) {
+                    self.answers.refuse(self.lines, "Line does not end");
+                    return Ok(Turn::End);
+                }
+                self.line_since = None;
             }
         }
         Ok(Turn::On)
@@ -200,10 +206,19 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 Err(_) => {}
             }
             drop(made);
+            if self.is_in_the_way() {
+                return Commit::End;
+            }
             if self.wait(sleep(RETRY)).await.is_none() {
                 return Commit::End;
             }
         }
+    }
+
+    /// Whether what it holds while the log refuses it is missing to sources that the log takes from.
+    /// Its lines have had no answer: it may send them again.
+    fn is_in_the_way(&self) -> bool {
+        !self.long_held.is_empty() || self.open.0.maker.intake.room().is_scarce(Use::Front)
     }
 
     /// Waits for `what` and writes answers meanwhile; `None` if the agent stops or the client has
@@ -223,6 +238,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     fn drop_front(&mut self, bytes: usize) {
         self.buffer.drain(..bytes);
+        self.line_since = None;
         if self.buffer.is_empty() {
             // An idle connection holds no buffer.
             self.buffer = Vec::new();
