@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from stack import GIVE_UP_S, unique
+from stack import unique
 from with_paho import Client
 
 
@@ -102,7 +102,8 @@ def read_until_killed(port, topic, start, count):
     finally:
         child.send_signal(signal.SIGKILL)
         # What it had printed beyond that counts too: it has seen it.
-        rest, _ = child.communicate(timeout=GIVE_UP_S)
+        rest = child.stdout.read()
+        child.wait()
     whole = [line.split() for line in rest.splitlines(keepends=True) if line.endswith("\n")]
     return [(int(partition), int(offset), int(number)) for _, partition, offset, number in lines + whole]
 
