@@ -1,10 +1,13 @@
-//! A disk in memory that loses power, lies, tears, fails and fills up, as a plan says.
+//! A disk in memory that loses power, lies, tears, fails and fills up, as a plan says; and in
+//! [`calls`], a store whose calls go wrong above any disk, with a [`history`] of them.
 //!
-//! It stands under the real local engine, so that what is tested is what runs. After a power
+//! The disk stands under the real local engine, so that what is tested is what runs. After a power
 //! loss, of what was not synced any part may be there: whole, none, or single sectors of 512
 //! bytes, in any order; the same for names in directories that were not synced. The seed decides.
 
+pub mod calls;
 mod file;
+pub mod history;
 mod names;
 mod random;
 

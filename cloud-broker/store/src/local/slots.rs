@@ -94,6 +94,8 @@ impl Slots for LocalSlots {
             return Ok(whose(&header, end));
         }
         if slot.seq < tail.next {
+            // What is there stays there; to read it may need the lock.
+            drop(tails);
             return Ok(whose(&header, self.header(slot)?));
         }
         if slot.seq != tail.next || header.link.prev_nonce != tail.nonce {

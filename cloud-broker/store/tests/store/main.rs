@@ -5,6 +5,7 @@
 )]
 
 mod blobs;
+mod calls;
 mod crash;
 mod damage;
 mod faults;
