@@ -43,7 +43,7 @@ type Opened = (Arc<Shared>, Worker, Groups, Desk);
 pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> {
     check_streams(&options)?;
     let registers = &*store.registers;
-    let cluster = registers::open_cluster(registers)?;
+    let cluster = registers::open_cluster(&store)?;
     let clock = GuardedClock::open(registers)?;
     let mut claims = Vec::new();
     for shard in 0..cluster.shards {

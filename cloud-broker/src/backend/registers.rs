@@ -7,18 +7,24 @@ use headwater_broker_core::catalog::SHARDS;
 use headwater_store::format::cluster::Cluster;
 use headwater_store::format::head::{Head, State};
 use headwater_store::traits::Registers;
-use headwater_store::{ErrorKind, Incarnation, Outcome, StoreError, WriteId, names};
+use headwater_store::{ErrorKind, Incarnation, Outcome, Store, StoreError, WriteId, names};
 
 use super::random;
 
 pub(super) use claim::Claim;
 
-/// The cluster's register, made by the first start.
-pub(super) fn open_cluster(registers: &dyn Registers) -> Result<Cluster, StoreError> {
+/// The cluster's register, made by the first start: before anything else, so that a log without it
+/// has lost it.
+pub(super) fn open_cluster(store: &Store) -> Result<Cluster, StoreError> {
+    let registers = &*store.registers;
     loop {
         if let Some(found) = registers.read(names::CLUSTER)? {
             return Cluster::decode(&found.value)
                 .map_err(|error| StoreError::format("Cannot read", names::CLUSTER, error));
+        }
+        if !store.slots.incarnations()?.is_empty() {
+            let what = "There are journals, and no register";
+            return Err(StoreError::new(ErrorKind::Damaged, what, names::CLUSTER));
         }
         let cluster = Cluster::new(WriteId(random()), random(), SHARDS);
         if registers.create(names::CLUSTER, &cluster.encode())? == Outcome::Mine {

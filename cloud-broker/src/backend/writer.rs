@@ -22,6 +22,8 @@ pub(super) struct Writer {
     /// Header and index of the chunk that is being written; memory is used again.
     head: Vec<u8>,
     bytes: u64,
+    /// Nothing may be written any more.
+    is_over: bool,
 }
 
 /// Where a chunk came to lie.
@@ -65,6 +67,7 @@ impl Writer {
             prev_nonce: Nonce::default(),
             head: Vec::new(),
             bytes: 0,
+            is_over: false,
         }
     }
 
@@ -87,14 +90,20 @@ impl Writer {
     }
 
     /// Writes a chunk; durable when it returns. After an error it is not there as far as this
-    /// process goes, and the next chunk takes its place.
+    /// process goes, and the next chunk takes its place; unless nobody knows whether it is there,
+    /// or somebody else has ended the journal: then nothing more is written.
     pub(super) fn put(&mut self, draft: &Draft) -> Result<Written, StoreError> {
         let link = self.link();
         let encoded = chunk::encode_into(&link, &draft.entries, &[&draft.payload], &mut self.head);
         let header = encoded.map_err(|error| {
             StoreError::format("Cannot encode the chunk of", self.next(), error)
         })?;
-        put_frame(&*self.slots, self.next(), &[&self.head, &draft.payload])?;
+        self.check_open()?;
+        let put = put_frame(&*self.slots, self.next(), &[&self.head, &draft.payload]);
+        self.is_over |= put
+            .as_ref()
+            .is_err_and(|error| error.kind == ErrorKind::Exists);
+        put?;
         let written = Written::found(self.journal, &header);
         self.next_seq += 1;
         self.prev_nonce = link.nonce;
@@ -110,8 +119,20 @@ impl Writer {
             note: String::new(),
         };
         let frame = chunk::encode_tombstone(&self.link(), &tombstone);
+        self.check_open()?;
         put_frame(&*self.slots, self.next(), &[&frame])?;
         Ok(self.next_seq)
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        match self.is_over {
+            true => Err(StoreError::new(
+                ErrorKind::Exists,
+                "Cannot go on at",
+                self.next(),
+            )),
+            false => Ok(()),
+        }
     }
 
     fn link(&self) -> Link {
@@ -125,19 +146,26 @@ impl Writer {
     }
 }
 
-/// Puts the same bytes until it is known whether they are there.
+/// Puts the same bytes until it is known whether they are there. An error of kind `Exists` means
+/// that something else is in the slot, or may be: no other bytes may go there.
 pub(super) fn put_frame(slots: &dyn Slots, slot: Slot, frame: &[&[u8]]) -> Result<(), StoreError> {
+    let mut unknown = false;
     loop {
-        match slots.put_absent(slot, frame)? {
-            Outcome::Mine => return Ok(()),
-            Outcome::Theirs(_) => {
+        match slots.put_absent(slot, frame) {
+            Ok(Outcome::Mine) => return Ok(()),
+            Ok(Outcome::Theirs(_)) => {
                 return Err(StoreError::new(
                     ErrorKind::Exists,
                     "Somebody else ended",
                     slot,
                 ));
             }
-            Outcome::Unknown => {}
+            Ok(Outcome::Unknown) => unknown = true,
+            Err(error) if unknown => {
+                let what = "Nobody knows what is in";
+                return Err(StoreError::new(ErrorKind::Exists, what, slot).because(error));
+            }
+            Err(error) => return Err(error),
         }
     }
 }

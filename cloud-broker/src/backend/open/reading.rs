@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use headwater_broker_core::Entry;
+use headwater_broker_core::catalog::{CATALOG, internal_streams};
 use headwater_broker_core::journal::Recovery;
 use headwater_broker_core::segments::{Object, Run, Runs};
 use headwater_broker_core::tail_index::Place;
@@ -12,7 +13,7 @@ use headwater_store::format::manifest::Manifest;
 use headwater_store::format::snapshot::{self, Snapshot};
 use headwater_store::segment::RunId;
 use headwater_store::traits::Slot;
-use headwater_store::{Incarnation, Scanned, Store, StoreError};
+use headwater_store::{ErrorKind, Incarnation, Scanned, Store, StoreError};
 use headwater_wire::batch::{self, Header};
 
 use super::put_tombstone;
@@ -121,7 +122,12 @@ impl<'a> Reading<'a> {
             registers::move_head(&*self.store.registers, inc, None)?;
             let wanted = self.scan(at)?;
             for (entry, place) in wanted {
-                self.read_internal(&entry, place)?;
+                match self.read_internal(&entry, place) {
+                    Err(error) if is_damage(&error) && !names_streams(&entry) => {
+                        tracing::error!("Records of an internal stream are lost: {error}");
+                    }
+                    read => read?,
+                }
             }
             let end = self.ends.get(&inc).copied();
             registers::move_head(&*self.store.registers, inc, end)?;
@@ -222,7 +228,12 @@ impl<'a> Reading<'a> {
             .slots
             .get(slot, first..first + u64::from(place.len))?;
         let damaged = |error: batch::BatchError| {
-            OpenError::Inconsistent(format!("Internal batch in {slot} cannot be read: {error}"))
+            StoreError::new(
+                ErrorKind::Damaged,
+                "Cannot read the internal batch in",
+                slot,
+            )
+            .because(error)
         };
         let header = Header::parse_exact(&bytes).map_err(damaged)?;
         batch::check_crc(&bytes, &header).map_err(damaged)?;
@@ -237,6 +248,16 @@ impl<'a> Reading<'a> {
         }
         Ok(())
     }
+}
+
+fn is_damage(error: &OpenError) -> bool {
+    matches!(error, OpenError::Store(error) if error.kind == ErrorKind::Damaged)
+}
+
+/// Without what it says a stream would be taken for one that was deleted.
+fn names_streams(entry: &Entry) -> bool {
+    let mut internal = internal_streams().into_iter();
+    internal.any(|(id, spec)| id == entry.topic && spec.name == CATALOG)
 }
 
 /// One order of all journals that agrees with the order that each shard knows. A shard knows only

@@ -9,6 +9,7 @@ mod groups;
 mod power;
 mod restart;
 mod retention;
+mod scenarios;
 mod trouble;
 
 use std::sync::Arc;

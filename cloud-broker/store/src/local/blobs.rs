@@ -37,6 +37,7 @@ impl LocalBlobs {
             disk.remove(&format!("{UNFINISHED}/{}", entry.name))
                 .map_err(fail)?;
         }
+        settle(&*disk, ROOT).map_err(fail)?;
         Ok(Self {
             disk,
             next: AtomicU64::new(0),
@@ -128,6 +129,17 @@ impl Blobs for LocalBlobs {
         found.sort_unstable();
         Ok(found)
     }
+}
+
+/// An earlier life may have died between making a name and making it durable. From here on what
+/// is there counts as durable.
+fn settle(disk: &dyn Disk, directory: &str) -> std::io::Result<()> {
+    for entry in disk.list(directory)? {
+        if entry.is_dir {
+            settle(disk, &format!("{directory}/{}", entry.name))?;
+        }
+    }
+    disk.sync_dir(directory)
 }
 
 /// Names are made by `names`; anything that could leave the directory is refused.

@@ -7,9 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, TableError};
+use redb::{
+    Builder, Database, Durability, ReadableDatabase, ReadableTable, StorageBackend,
+    TableDefinition, TableError,
+};
 
-use self::backend::Backend;
+use self::backend::{Backend, Image};
 use crate::disk::Disk;
 use crate::error::{ErrorKind, StoreError};
 use crate::traits::{Outcome, Registered, Registers, Version};
@@ -85,6 +88,8 @@ impl LocalRegisters {
         let result = self.with("Cannot write register", name, |database| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
+            // Otherwise a flipped bit in the newest page brings back what was there before.
+            transaction.set_two_phase_commit(true);
             transaction
                 .open_table(TABLE)?
                 .insert(name, (expected + 1, value))?;
@@ -161,23 +166,39 @@ impl Registers for LocalRegisters {
 }
 
 /// Opens the database with all its checksums verified; registers are small.
+///
+/// A sync that failed, in this life or the one before, leaves pages that read well, count as
+/// written and are not on the disk: no later sync of that file writes them. So what is there is
+/// read into memory, and what it holds goes into a new file, with one sync of all of it.
 fn open_or_create(disk: &dyn Disk) -> Result<Database, StoreError> {
     let fail = |error| StoreError::io("Cannot open", disk.show(FILE), error);
-    let file = match disk.open(FILE) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(disk)?,
-        file => file.map_err(fail)?,
+    let before = match disk.open(FILE) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        file => Some(Image::read(&*file.map_err(fail)?).map_err(fail)?),
     };
+    let before = before.map(|image| open(disk, image)).transpose()?;
+    let file = create(disk, before.as_ref())?;
     open(disk, Backend(file))
 }
 
-fn create(disk: &dyn Disk) -> Result<Arc<dyn crate::disk::DiskFile>, StoreError> {
+/// A new file with the registers of another, durable with its name.
+fn create(
+    disk: &dyn Disk,
+    before: Option<&Database>,
+) -> Result<Arc<dyn crate::disk::DiskFile>, StoreError> {
     let fail = |error| StoreError::io("Cannot make", disk.show(FILE), error);
     match disk.remove(UNFINISHED) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(error)),
         Ok(()) | Err(_) => {}
     }
+    let image = Image::default();
+    let database = open(disk, image.clone())?;
+    if let Some(before) = before {
+        copy(before, &database).map_err(|error| failed("Cannot copy", &disk.show(FILE), error))?;
+    }
+    drop(database);
     let file = disk.create(UNFINISHED).map_err(fail)?;
-    drop(open(disk, Backend(Arc::clone(&file)))?);
+    image.write(&*file).map_err(fail)?;
     file.sync_data().map_err(fail)?;
     disk.rename(UNFINISHED, FILE)
         .and_then(|()| disk.sync_dir(""))
@@ -185,7 +206,24 @@ fn create(disk: &dyn Disk) -> Result<Arc<dyn crate::disk::DiskFile>, StoreError>
     Ok(file)
 }
 
-fn open(disk: &dyn Disk, backend: Backend) -> Result<Database, StoreError> {
+fn copy(from: &Database, to: &Database) -> Result<(), redb::Error> {
+    let read = from.begin_read()?;
+    let table = match read.open_table(TABLE) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        table => table?,
+    };
+    let write = to.begin_write()?;
+    {
+        let mut copies = write.open_table(TABLE)?;
+        for entry in table.iter()? {
+            let (name, value) = entry?;
+            copies.insert(name.value(), value.value())?;
+        }
+    }
+    Ok(write.commit()?)
+}
+
+fn open(disk: &dyn Disk, backend: impl StorageBackend) -> Result<Database, StoreError> {
     let place = disk.show(FILE);
     let mut builder = Builder::new();
     builder
