@@ -68,6 +68,11 @@ fn internal_records() {
 }
 
 #[test]
+fn segments() {
+    replay(&checks::SEGMENT);
+}
+
+#[test]
 fn settings_files() {
     replay(&checks::SETTINGS);
 }

@@ -18,6 +18,7 @@ mod kafka_response;
 mod memory_disk;
 mod mqtt;
 mod registers;
+mod segment;
 mod settings;
 mod store;
 mod stream_config;
@@ -36,6 +37,7 @@ pub use kafka::KAFKA_REQUEST;
 pub use kafka_response::KAFKA_RESPONSE;
 pub use mqtt::MQTT;
 pub use registers::REGISTERS;
+pub use segment::SEGMENT;
 pub use settings::SETTINGS;
 pub use store::STORE;
 pub use stream_config::STREAM_CONFIG;
@@ -70,6 +72,7 @@ pub const CHECKS: &[&Check] = &[
     &KAFKA_RESPONSE,
     &MQTT,
     &REGISTERS,
+    &SEGMENT,
     &SETTINGS,
     &STORE,
     &STREAM_CONFIG,

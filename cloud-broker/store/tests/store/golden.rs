@@ -1,5 +1,7 @@
 //! Samples of every format, from every version that wrote it, are read for ever.
 
+mod segment;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -31,7 +33,7 @@ const WRITE: WriteId = WriteId(*b"write-id-0000001");
 type Check = fn(&[u8]);
 
 /// Every sample of version 1, and how it is read.
-const SAMPLES: [(&str, Check); 11] = [
+const SAMPLES: [(&str, Check); 12] = [
     ("chunk.bin", |bytes| {
         assert_eq!(bytes, chunk_bytes(0, Nonce::default()))
     }),
@@ -55,6 +57,7 @@ const SAMPLES: [(&str, Check); 11] = [
         assert_eq!(ProducerIds::decode(bytes).unwrap(), producer_ids())
     }),
     ("registers.redb", check_registers),
+    ("segment.bin", segment::check),
     ("snapshot.bin", |bytes| {
         assert_eq!(snapshot::decode(bytes).unwrap(), state_snapshot())
     }),
@@ -125,6 +128,7 @@ fn written() -> BTreeMap<&'static str, Vec<u8>> {
         ("member.json", member().encode()),
         ("producer-ids.json", producer_ids().encode()),
         ("registers.redb", registers_bytes()),
+        ("segment.bin", segment::bytes()),
         ("snapshot.bin", snapshot::encode(&state_snapshot()).unwrap()),
         ("tombstone.bin", tombstone_bytes(1, Nonce([0x11; 16]))),
     ])

@@ -1,0 +1,3 @@
+#![no_main]
+
+headwater_fuzz::target!(SEGMENT);
