@@ -11,10 +11,12 @@ pub mod cert;
 mod clock;
 pub mod commands;
 pub mod config;
+pub mod doctor;
 pub mod door;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;
+pub mod inspect;
 pub mod kafka;
 pub mod limits;
 pub mod metrics;

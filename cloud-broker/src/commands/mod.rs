@@ -4,7 +4,9 @@ mod asked;
 mod cert;
 mod client;
 mod consume;
+mod doctor;
 mod group;
+mod inspect;
 mod logging;
 mod output;
 mod produce;
@@ -38,6 +40,11 @@ enum Command {
     /// List, describe or delete consumer groups of a running broker
     #[command(subcommand)]
     Group(group::Command),
+    /// Print an object of the store as JSON
+    Inspect(inspect::Args),
+    /// Look for damage
+    #[command(subcommand)]
+    Doctor(doctor::Command),
     /// Make development certificates
     #[command(subcommand)]
     Cert(cert::Command),
@@ -63,6 +70,8 @@ pub fn cli(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Consume(args) => consume::run(&args),
         Command::Stream(command) => stream::run(&command),
         Command::Group(command) => group::run(&command),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Doctor(command) => doctor::run(&command),
         Command::Cert(command) => cert::run(&command),
     };
     match done {

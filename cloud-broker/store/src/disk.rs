@@ -5,12 +5,14 @@
 //! file's bytes and length by [`DiskFile::sync_data`], the names in a directory by
 //! [`Disk::sync_dir`].
 
+mod copy;
 mod real;
 
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 
+pub use copy::CopyDisk;
 pub use real::RealDisk;
 
 /// A directory tree.

@@ -12,7 +12,7 @@ use super::{DirEntry, Disk, DiskFile};
 use crate::error::{ErrorKind, StoreError};
 
 /// Name of the file that is locked; it holds the process id.
-const LOCK_FILE: &str = "LOCK";
+pub(super) const LOCK_FILE: &str = "LOCK";
 /// Pieces that the system takes in one call.
 const PIECES_MAX: usize = 1024;
 /// Writes go past the system's cache; 0 where it has no such flag.
@@ -136,22 +136,7 @@ impl Disk for RealDisk {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<DirEntry>> {
-        let entries = match fs::read_dir(self.at(path)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            let is_dir = entry.file_type()?.is_dir();
-            // Names that are not UTF-8 are none of ours.
-            if let Ok(name) = entry.file_name().into_string() {
-                found.push(DirEntry { name, is_dir });
-            }
-        }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(found)
+        list(&self.at(path))
     }
 
     fn show(&self, path: &str) -> String {
@@ -188,6 +173,26 @@ impl DiskFile for RealFile {
     }
 }
 
+/// What is in a directory, sorted; nothing if there is none.
+pub(super) fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let is_dir = entry.file_type()?.is_dir();
+        // Names that are not UTF-8 are none of ours.
+        if let Ok(name) = entry.file_name().into_string() {
+            found.push(DirEntry { name, is_dir });
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
 /// A directory that was made is also made durable in the one that it lies in.
 fn make_root(root: &Path) -> io::Result<()> {
     if root.is_dir() {
@@ -206,7 +211,7 @@ fn write_pid(lock: &mut File) -> io::Result<()> {
 }
 
 /// The number in the lock file of someone else, 0 if there is none.
-fn holder(lock: &mut File) -> u32 {
+pub(super) fn holder(lock: &mut File) -> u32 {
     for _ in 0..PID_LOOKS {
         let mut text = String::new();
         let read = lock

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, RealDisk};
 use crate::error::StoreError;
-use crate::traits::Store;
+use crate::traits::{Registers, Store};
 
 /// How large files are made. The defaults are for real disks; tests take small ones.
 #[derive(Clone, Debug)]
@@ -53,6 +53,11 @@ impl Default for LocalOptions {
 /// store is dropped. Journals are read when they are scanned, not here.
 pub fn open(directory: &Path, options: LocalOptions) -> Result<Store, StoreError> {
     open_on(Arc::new(RealDisk::open(directory)?), options)
+}
+
+/// Opens the registers alone.
+pub fn open_registers(disk: Arc<dyn Disk>) -> Result<Arc<dyn Registers>, StoreError> {
+    Ok(Arc::new(registers::LocalRegisters::open(disk)?))
 }
 
 /// Opens the same on any disk.
