@@ -2,6 +2,7 @@
 
 mod client;
 mod deliver;
+mod lines;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,8 +33,14 @@ struct Agent {
 
 impl Agent {
     async fn start(limits: Limits) -> Self {
+        Self::start_with(limits, |_| {}).await
+    }
+
+    async fn start_with(limits: Limits, set: impl FnOnce(&mut LogOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let log = Log::open(LogOptions::new(dir.path(), "gw-1")).unwrap();
+        let mut options = LogOptions::new(dir.path(), "gw-1");
+        set(&mut options);
+        let log = Log::open(options).unwrap();
         let (stop, stopping) = Stopping::new();
         let settings = SourceSettings {
             kind: "mqtt".to_owned(),

@@ -342,3 +342,6 @@ impl Answers {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
