@@ -45,9 +45,17 @@ struct Shared {
     used: [AtomicUsize; 4],
     max: [usize; 4],
     freed: Notify,
-    /// Turns that are left.
-    turns: Mutex<usize>,
+    turns: Mutex<Turns>,
     turn_over: Condvar,
+}
+
+/// Turns come in the order in which they were asked for, so that nobody waits for ever.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Asked for so far.
+    asked: usize,
+    /// Of them, the ones that are over.
+    over: usize,
 }
 
 /// A turn of a source with a thread of its own; over when it is dropped.
@@ -75,7 +83,7 @@ impl Room {
                 used: Default::default(),
                 max,
                 freed: Notify::new(),
-                turns: Mutex::new(TURNS),
+                turns: Mutex::default(),
                 turn_over: Condvar::new(),
             }),
         }
@@ -109,16 +117,17 @@ impl Room {
     /// Waits for a turn, on a thread that runs no async runtime.
     pub(crate) fn turn(&self) -> Turn {
         let mut turns = self.turns();
-        while *turns == 0 {
+        let before = turns.asked;
+        turns.asked += 1;
+        while before >= turns.over + TURNS {
             let waited = self.shared.turn_over.wait(turns);
             turns = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        *turns -= 1;
         drop(turns);
         Turn(self.clone())
     }
 
-    fn turns(&self) -> MutexGuard<'_, usize> {
+    fn turns(&self) -> MutexGuard<'_, Turns> {
         let turns = self.shared.turns.lock();
         turns.unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,8 +166,9 @@ impl Held {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *self.0.turns() += 1;
-        self.0.shared.turn_over.notify_one();
+        self.0.turns().over += 1;
+        // Only one of them is the next.
+        self.0.shared.turn_over.notify_all();
     }
 }
 
@@ -185,19 +195,30 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_comes_when_another_is_over() {
+    fn turns_come_in_order_when_others_are_over() {
         let room = Room::default();
-        let turns: Vec<_> = (0..TURNS).map(|_| room.turn()).collect();
-        let waiting = room.clone();
+        let mut turns: Vec<_> = (0..TURNS).map(|_| room.turn()).collect();
         let (told, tells) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let _turn = waiting.turn();
-            told.send(()).unwrap();
-        });
+        let threads: Vec<_> = (0..20)
+            .map(|number| {
+                let (waiting, told) = (room.clone(), told.clone());
+                let thread = std::thread::spawn(move || {
+                    let _turn = waiting.turn();
+                    told.send(number).unwrap();
+                });
+                while room.turns().asked <= TURNS + number {
+                    std::thread::yield_now();
+                }
+                thread
+            })
+            .collect();
         assert!(tells.try_recv().is_err());
+        // One at a time from here on.
+        let _kept = turns.pop();
         drop(turns);
-        tells.recv().unwrap();
-        thread.join().unwrap();
-        assert_eq!(*room.turns(), TURNS);
+        for number in 0..20 {
+            assert_eq!(tells.recv().unwrap(), number);
+        }
+        threads.into_iter().for_each(|t| t.join().unwrap());
     }
 }
