@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use headwater_broker_core::PartitionId;
 use headwater_broker_core::interest::Interest;
-use headwater_broker_core::replay::{Company, Part, may_join};
+use headwater_broker_core::replay::{Company, Part, are_near, may_join};
 use headwater_mqtt::{PropertyBuf, Reason};
 use headwater_wire::time::Millis;
 use tokio::task::spawn_local;
@@ -28,6 +28,9 @@ use super::subscriptions::{At, Grant, Group, Subscription};
 use crate::backend::{Piece, ReadError, StoredBatch};
 use crate::limits::Reserved;
 
+/// So many scans wait for company at a time, each at another place in the log; who comes then waits
+/// with any of them.
+const GATHERING_MAX: usize = 8;
 /// How often a scan looks whether some reader is better off without it.
 const CHECK_EVERY_MS: i64 = 1_000;
 
@@ -47,7 +50,7 @@ pub(super) struct Reader {
 pub(super) struct Scans {
     /// All of them, the one that waits for company included.
     scans: BTreeMap<ScanId, Scan>,
-    gathering: Option<(ScanId, Company)>,
+    gathering: BTreeMap<ScanId, Company>,
     /// When one that others may join last began.
     began: Option<Millis>,
     last: ScanId,
@@ -108,7 +111,7 @@ pub(super) fn begin<'f>(
         let held = core.door.limits.reserve_answer();
         Scan::new(place.place(), manner, held, now)
     });
-    scan.take(reader, place, now, filters);
+    scan.take(reader, place, core.fanout.borrow().next(), now, filters);
     match start {
         Start::Joined => {}
         Start::Now => drop(spawn_local(run(Rc::clone(core), id))),
@@ -136,7 +139,7 @@ fn begin_apart<'f>(
         id
     });
     if let Some(scan) = scans.scans.get_mut(&id) {
-        scan.take(reader, place, now, filters);
+        scan.take(reader, place, core.fanout.borrow().next(), now, filters);
     }
     id
 }
@@ -168,7 +171,7 @@ async fn gather(core: Rc<Core>, id: ScanId) {
     loop {
         let left = {
             let scans = core.scans.borrow();
-            let Some((_, company)) = scans.gathering.filter(|(waits, _)| *waits == id) else {
+            let Some(company) = scans.gathering.get(&id) else {
                 return;
             };
             company.due().0.saturating_sub(scans.now().0)
@@ -178,7 +181,7 @@ async fn gather(core: Rc<Core>, id: ScanId) {
             _ => break,
         }
     }
-    core.scans.borrow_mut().gathering = None;
+    core.scans.borrow_mut().gathering.remove(&id);
     run(core, id).await;
 }
 
@@ -197,7 +200,7 @@ impl Default for Scans {
     fn default() -> Self {
         Self {
             scans: BTreeMap::new(),
-            gathering: None,
+            gathering: BTreeMap::new(),
             began: None,
             last: 0,
             clock: Instant::now(),
@@ -246,15 +249,14 @@ impl Scans {
             return (self.new_id(), Start::Now);
         }
         let waits = manner == Manner::InCompany;
-        if let Some((id, company)) = self.gathering.as_mut().filter(|_| waits) {
-            company.joined(now);
-            return (*id, Start::Joined);
+        if waits && let Some(id) = self.gather_with(place, now) {
+            return (id, Start::Joined);
         }
-        let gathering = self.gathering.map(|(id, _)| id);
+        let gathering = &self.gathering;
         let mut shared = self
             .scans
             .iter()
-            .filter(|(id, scan)| scan.shared && Some(**id) != gathering);
+            .filter(|(id, scan)| scan.shared && !gathering.contains_key(id));
         if let Some((id, _)) = shared.find(|(_, scan)| may_join(place, &scan.place)) {
             return (*id, Start::Joined);
         }
@@ -264,8 +266,23 @@ impl Scans {
             self.began = Some(now);
             return (id, Start::Now);
         }
-        self.gathering = Some((id, Company::new(now)));
+        self.gathering.insert(id, Company::new(now));
         (id, Start::Waits)
+    }
+
+    /// A scan that waits for company near a place.
+    fn gather_with(&mut self, place: &Place, now: Millis) -> Option<ScanId> {
+        let is_full = self.gathering.len() >= GATHERING_MAX;
+        let scans = &self.scans;
+        let is_near = |id| {
+            scans
+                .get(id)
+                .is_some_and(|scan| are_near(place, &scan.place))
+        };
+        let mut gathering = self.gathering.iter_mut();
+        let (id, company) = gathering.find(|(id, _)| is_full || is_near(id))?;
+        company.joined(now);
+        Some(*id)
     }
 
     fn new_id(&mut self) -> ScanId {
@@ -299,6 +316,7 @@ impl Scan {
         &mut self,
         reader: Reader,
         place: Place,
+        live: &[i64],
         now: Millis,
         filters: impl Iterator<Item = (&'f str, &'f Subscription)>,
     ) {
@@ -307,7 +325,7 @@ impl Scan {
         for (filter, subscription) in filters {
             self.interest.insert(filter, reader, subscription.clone());
         }
-        self.readers.insert(reader, Part::new(place, now));
+        self.readers.insert(reader, Part::new(place, live, now));
     }
 
     /// A reader goes that has got everything before its place; gives that.
@@ -331,4 +349,35 @@ impl Scan {
 
 fn partition_at(index: usize) -> PartitionId {
     PartitionId(u32::try_from(index).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::LimitsConfig;
+    use crate::limits::Limits;
+
+    #[test]
+    fn readers_that_are_far_apart_gather_apart() {
+        let limits = Limits::new(&LimitsConfig::default(), Arc::default());
+        let (mut scans, now) = (Scans::default(), Millis(1_000));
+        let begun = [0, 1_000_000, 990_000, 500_000, 1_000_000, 500_000].map(|offset| {
+            let place = Place::new(vec![0, 7, offset], 0);
+            let (id, start) = scans.scan_for(&place, Manner::InCompany, now);
+            let scan = || Scan::new(place, Manner::InCompany, limits.reserve_answer(), now);
+            scans.scans.entry(id).or_insert_with(scan);
+            (id, start)
+        });
+        let expected = [
+            (1, Start::Now),
+            (2, Start::Waits),
+            (2, Start::Joined),
+            (3, Start::Waits),
+            (2, Start::Joined),
+            (3, Start::Joined),
+        ];
+        assert_eq!(begun, expected);
+    }
 }

@@ -56,14 +56,23 @@ impl Company {
 pub struct Part {
     /// What lies before is none of its business.
     from: Merge<()>,
+    /// Partitions that have something for it. The others, internal ones among them, are nowhere
+    /// before it, and say nothing of how far the scan has to go.
+    behind: Vec<usize>,
     joined: Millis,
 }
 
 impl Part {
-    /// A reader that is here has joined.
+    /// A reader that is here has joined; `live` is where live delivery is, by partition.
     #[must_use]
-    pub fn new(from: Merge<()>, now: Millis) -> Self {
-        Self { from, joined: now }
+    pub fn new(from: Merge<()>, live: &[i64], now: Millis) -> Self {
+        let is_behind =
+            |(partition, live): (usize, &i64)| (from.next(partition) < *live).then_some(partition);
+        Self {
+            behind: live.iter().enumerate().filter_map(is_behind).collect(),
+            from,
+            joined: now,
+        }
     }
 
     /// The scan begins only now.
@@ -92,9 +101,8 @@ impl Part {
     #[must_use]
     pub fn has_waited(&self, scan: &Merge<()>, now: Millis) -> bool {
         let waited = now.0.saturating_sub(self.joined.0) > WAIT_MS_MAX;
-        let mut partitions = 0..self.from.partitions();
-        let is_beyond = |partition| self.from.next(partition) > scan.next(partition);
-        waited && !partitions.is_empty() && partitions.all(is_beyond)
+        let is_beyond = |partition: &usize| self.from.next(*partition) > scan.next(*partition);
+        waited && self.behind.iter().all(is_beyond)
     }
 }
 
@@ -109,6 +117,20 @@ pub fn may_join(reader: &Merge<()>, scan: &Merge<()>) -> bool {
         let ahead = ahead.filter(|ahead| (0..=left).contains(ahead));
         left -= ahead.unwrap_or(0);
         ahead.is_some()
+    })
+}
+
+/// Whether two readers that wait may begin together: the scan begins where either does, and comes to
+/// the other soon.
+#[must_use]
+pub fn are_near(reader: &Merge<()>, other: &Merge<()>) -> bool {
+    let mut left = NEAR_RECORDS.unsigned_abs();
+    let mut partitions = 0..reader.partitions().max(other.partitions());
+    partitions.all(|partition| {
+        let apart = reader.next(partition).abs_diff(other.next(partition));
+        let is_near = apart <= left;
+        left = left.saturating_sub(apart);
+        is_near
     })
 }
 
@@ -158,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_reader_gets_nothing_from_before_its_place_and_loses_nothing_behind_it() {
-        let part = Part::new(at(&[5, 5]), Millis(0));
+        let part = Part::new(at(&[5, 5]), &[], Millis(0));
         let counted = [(0, 4), (0, 5), (2, 0)].map(|(at, offset)| part.counts(at, offset));
         assert_eq!(counted, [false, true, true]);
         let place = part.place(&at(&[7, 3, 9]));
@@ -167,10 +189,34 @@ mod tests {
 
     #[test]
     fn who_is_not_come_to_leaves() {
-        let part = Part::new(at(&[5, 5]), Millis(1_000));
+        let part = Part::new(at(&[5, 5]), &[9, 9], Millis(1_000));
         assert!(!part.has_waited(&at(&[0, 0]), Millis(6_000)));
         assert!(part.has_waited(&at(&[4, 4]), Millis(6_001)));
         assert!(!part.has_waited(&at(&[4, 5]), Millis(6_001)));
-        assert!(!Part::new(at(&[]), Millis(0)).has_waited(&at(&[]), Millis::MAX));
+    }
+
+    #[test]
+    fn partitions_that_have_nothing_for_a_reader_do_not_keep_it_waiting() {
+        // An internal stream that is never scanned, an empty partition, one that was read to its
+        // end, and one that was not.
+        let part = Part::new(at(&[0, 0, 7, 95]), &[0, 0, 7, 100], Millis(0));
+        let late = Millis(WAIT_MS_MAX + 1);
+        assert!(part.has_waited(&at(&[0, 0, 7, 20]), late));
+        assert!(!part.has_waited(&at(&[0, 0, 7, 95]), late));
+    }
+
+    #[test]
+    fn only_those_that_are_near_begin_together() {
+        for (reader, expected) in [
+            (at(&[10, 20]), true),
+            (at(&[0, 99_000]), true),
+            (at(&[0, 100_011]), false),
+            (at(&[100_010]), false),
+            (at(&[10, 20, 100_001]), false),
+            (at(&[i64::MAX, i64::MIN]), false),
+        ] {
+            assert_eq!(are_near(&reader, &at(&[10, 20])), expected, "{reader:?}");
+            assert_eq!(are_near(&at(&[10, 20]), &reader), expected, "{reader:?}");
+        }
     }
 }

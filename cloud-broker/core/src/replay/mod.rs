@@ -5,6 +5,6 @@ mod company;
 mod merge;
 mod reach;
 
-pub use company::{Company, Part, may_join};
+pub use company::{Company, Part, are_near, may_join};
 pub use merge::{Earliest, Merge};
 pub use reach::reached;
