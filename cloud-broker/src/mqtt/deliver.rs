@@ -63,8 +63,10 @@ impl State {
         if too_large || !self.backlog.could_admit(bytes) {
             return Delivered::NotWanted;
         }
+        // Memory is taken last: a client that takes nothing for another reason holds none.
+        let takes_more = grant.qos == Qos::AtMostOnce || session.in_flight.has_room();
         let waiting = self.out.bytes();
-        if waiting >= OUT_BYTES_MAX || !self.backlog.admits(waiting, bytes) {
+        if !takes_more || waiting >= OUT_BYTES_MAX || !self.backlog.admits(waiting, bytes) {
             return Delivered::Full;
         }
         if grant.qos > Qos::AtMostOnce {

@@ -61,6 +61,29 @@ fn both_versions_get_what_either_publishes_with_the_lower_qos() {
 }
 
 #[test]
+fn who_acknowledges_nothing_holds_no_memory_of_what_it_does_not_get() {
+    let broker = Broker::start("", 1);
+    let mut one = PropertyBuf::new();
+    one.push(Id::ReceiveMaximum, Value::Short(1)).unwrap();
+    let mut silent = broker.client();
+    silent.connect(&Connect {
+        client_id: "silent",
+        properties: one.view(),
+        ..connect(Version::V5)
+    });
+    silent.subscribe("#", Qos::AtLeastOnce);
+    let mut publisher = broker.connected(Version::V5, "p");
+    // Before the last is answered, the one before it has been given out.
+    for _ in 0..3 {
+        let outcome = publisher.publish("a", &numbered(0, 10_000));
+        assert_eq!(outcome, Reason::SUCCESS);
+    }
+    assert_eq!(number(&silent.expect().publish()), 0);
+    let mut all = broker.door.limits.reserve_answer();
+    assert!(all.grow_to(32 << 20), "somebody holds some of it");
+}
+
+#[test]
 fn options_of_a_subscription_are_kept() {
     let broker = Broker::start("", 1);
     let mut client = broker.connected(Version::V5, "c");
