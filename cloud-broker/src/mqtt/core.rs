@@ -77,7 +77,7 @@ pub(super) struct Core {
     pub(super) share: Cell<BulkShare>,
     /// Who of those that may come in crowds is read before the core looks at all sockets again.
     pub(super) crowd: Semaphore,
-    /// Rung after each commit; heard by whoever has the turn.
+    /// Rung after each commit; heard by whoever has the turn and waits then.
     pub(super) committed: Notify,
 }
 
@@ -244,7 +244,7 @@ impl Core {
         self.follow_tail();
         self.flush_marked();
         self.changed.notify_one();
-        self.committed.notify_one();
+        self.committed.notify_waiters();
         if self.stalled.get() && self.inbox.bytes() <= self.uncommitted_max / 2 {
             self.stalled.set(false);
             self.connections

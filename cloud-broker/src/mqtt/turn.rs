@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Notify, SemaphorePermit};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
@@ -23,8 +23,8 @@ use super::core::{Core, READ_BYTES};
 
 /// A read of so many bytes, or the beginning of a packet of so many, is much.
 const BULK_BYTES_MIN: usize = READ_BYTES / 2;
-/// Those that bring much wait while so many bytes of the core wait for a commit: the chunk that
-/// everybody waits for stays small.
+/// Those that bring much wait for a commit when so many bytes of the core wait for one: the chunk
+/// that everybody waits for stays small.
 const UNCOMMITTED_BYTES_MAX: usize = 1 << 20;
 /// But not for ever, if nothing is committed.
 const UNCOMMITTED_TIME_MAX: Duration = Duration::from_secs(1);
@@ -130,14 +130,17 @@ pub(super) async fn end(core: &Core, connection: &Rc<Connection>, count: usize, 
     }
     // The core's loop looks at all sockets before it comes back here.
     yield_now().await;
-    if turn.is_bulk() && core.inbox.bytes() > UNCOMMITTED_BYTES_MAX {
-        let committed = async {
-            while core.inbox.bytes() > UNCOMMITTED_BYTES_MAX && !core.is_stalled() {
-                core.committed.notified().await;
-            }
-        };
+    if turn.is_bulk() && !core.is_stalled() {
+        hold_back(core.inbox.bytes(), &core.committed).await;
+    }
+}
+
+/// Lets one commit pass if much waits for it: more would make those who bring much wait for ever
+/// behind what others write.
+async fn hold_back(uncommitted: usize, committed: &Notify) {
+    if uncommitted > UNCOMMITTED_BYTES_MAX {
         // If it takes longer, the log is in trouble, and what comes next is refused.
-        drop(timeout(UNCOMMITTED_TIME_MAX, committed).await);
+        drop(timeout(UNCOMMITTED_TIME_MAX, committed.notified()).await);
     }
 }
 
@@ -209,5 +212,25 @@ impl Core {
         let mut buffer = ReadBuf::new(&mut raw[..BULK_BYTES_MIN]);
         let polled = socket.poll_read(context, &mut buffer);
         polled.map_ok(|()| Some(buffer.filled().len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Waker;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_brings_much_waits_for_one_commit_whatever_others_write() {
+        let committed = Notify::new();
+        // One that is over tells nothing.
+        committed.notify_waiters();
+        let mut held_back = pin!(hold_back(UNCOMMITTED_BYTES_MAX + 1, &committed));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(held_back.as_mut().poll(&mut context).is_pending());
+        committed.notify_waiters();
+        assert!(held_back.as_mut().poll(&mut context).is_ready());
     }
 }
