@@ -106,7 +106,10 @@ pub(super) async fn run(core: Rc<Core>, listeners: Vec<(TcpListener, Listener)>)
         let mut ticks = tokio::time::interval(TICK);
         loop {
             ticks.tick().await;
-            ticked.close_silent(Instant::now());
+        let mut before = Instant::now();
+            let now = Instant::now();
+            ticked.close_silent(now, now - before);
+            before = now;
         }
     });
     core.door.stop.requested().await;
@@ -297,8 +300,9 @@ impl Core {
         self.changed.notify_one();
     }
 
-    /// Ends connections that have not been heard of for too long, or hold memory and do not go on.
-    fn close_silent(&self, now: Instant) {
+    /// Ends connections that have not been heard of for too long, or hold memory and do not go on;
+    /// looked last before `elapsed`.
+    pub(super) fn close_silent(&self, now: Instant, elapsed: Duration) {
         let connections = self.connections.borrow();
         let is_short = self.door.limits.is_short_of_answers();
         for connection in connections.iter() {
@@ -313,11 +317,14 @@ impl Core {
                 if state.backlog.retry() {
                     connection.room.notify_one();
                 }
-                // One that the broker does not read cannot be heard of.
+                // One that the broker does not read cannot be heard of: that time is not its own.
                 if state.stalled || connection.queued.get() {
                     state.arrival = state.arrival.as_ref().map(|_| Pace::new(ARRIVAL));
                     continue;
                 }
+                    connection
+                        .heard
+                        .set(now.min(connection.heard.get() + elapsed));
                 if state.arrives_too_slowly() {
                     drop(state);
                     connection.close(End::Because(Reason::QUOTA_EXCEEDED));

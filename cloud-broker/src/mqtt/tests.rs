@@ -10,6 +10,7 @@ mod limits;
 mod replay;
 mod scans;
 mod sessions;
+mod silence;
 mod tls;
 
 /// When a test gives up waiting.
