@@ -18,7 +18,7 @@ use super::fanout::Fanout;
 use super::io::Io;
 use super::publish;
 use super::registry::Registry;
-use super::scan::Scans;
+use super::scan::{READS_MAX, Scans};
 use super::table::Table;
 use super::turn;
 use super::uplink::Checker;
@@ -58,6 +58,8 @@ pub(super) struct Core {
     pub(super) checker: RefCell<Checker>,
     pub(super) fanout: RefCell<Fanout>,
     pub(super) scans: RefCell<Scans>,
+    /// Reads of the log.
+    pub(super) reading: Semaphore,
     /// Connections to flush before the core waits again.
     dirty: RefCell<Vec<Rc<Connection>>>,
     tokens: Cell<u64>,
@@ -104,9 +106,9 @@ pub(super) async fn run(core: Rc<Core>, listeners: Vec<(TcpListener, Listener)>)
     let ticked = Rc::clone(&core);
     tasks.spawn_local(async move {
         let mut ticks = tokio::time::interval(TICK);
+        let mut before = Instant::now();
         loop {
             ticks.tick().await;
-        let mut before = Instant::now();
             let now = Instant::now();
             ticked.close_silent(now, now - before);
             before = now;
@@ -153,6 +155,7 @@ impl Core {
             checker: RefCell::default(),
             fanout: RefCell::new(fanout),
             scans: RefCell::default(),
+            reading: Semaphore::new(READS_MAX),
             dirty: RefCell::default(),
             tokens: Cell::new(0),
             uncommitted_max: (memory / UNCOMMITTED_SHARE).min(UNCOMMITTED_BYTES_MAX),
@@ -319,12 +322,12 @@ impl Core {
                 }
                 // One that the broker does not read cannot be heard of: that time is not its own.
                 if state.stalled || connection.queued.get() {
-                    state.arrival = state.arrival.as_ref().map(|_| Pace::new(ARRIVAL));
-                    continue;
-                }
                     connection
                         .heard
                         .set(now.min(connection.heard.get() + elapsed));
+                    state.arrival = state.arrival.as_ref().map(|_| Pace::new(ARRIVAL));
+                    continue;
+                }
                 if state.arrives_too_slowly() {
                     drop(state);
                     connection.close(End::Because(Reason::QUOTA_EXCEEDED));

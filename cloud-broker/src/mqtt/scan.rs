@@ -20,6 +20,7 @@ use headwater_mqtt::{PropertyBuf, Reason};
 use headwater_wire::time::Millis;
 use tokio::task::spawn_local;
 
+pub(super) use self::read::READS_MAX;
 use self::read::Stretch;
 use super::connection::{Connection, End};
 use super::core::Core;

@@ -107,7 +107,9 @@ impl Search {
     async fn run(mut self, core: &Rc<Core>, connection: &Rc<Connection>) {
         let backend = Arc::clone(&core.door.backend);
         let (ms, partitions) = (self.ms, self.partitions);
+        let permit = core.reading.acquire().await.ok();
         let found = spawn_blocking(move || find(&backend, ms, &partitions)).await;
+        drop(permit);
         let found = match found {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => return scan::give_up(connection, &error),

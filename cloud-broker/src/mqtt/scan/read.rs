@@ -1,9 +1,11 @@
 //! Where a scan goes: what lies ahead of it, and reading what may be wanted of that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_broker_core::PartitionId;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::{Ahead, Reader, Scan, ScanId, partition_at};
 use crate::backend::{Piece, ReadError, StoredBatch};
@@ -17,6 +19,10 @@ const READ_BYTES: usize = 256 << 10;
 const HELD_BYTES_MAX: usize = 4 << 20;
 /// Pieces that are passed over before others get the thread.
 const PASSED_MAX: usize = 128;
+/// Reads of one core at a time: more would only wait for the disk, each on a thread of its own.
+pub(in crate::mqtt) const READS_MAX: usize = 4;
+/// How often memory that others hold is asked for again.
+const MEMORY_RETRY: Duration = Duration::from_millis(20);
 
 /// What is read at once.
 #[derive(Debug)]
@@ -61,22 +67,26 @@ impl Core {
         Ok(true)
     }
 
-    /// Reads from memory, if it is there.
+    /// Reads from memory, if it is there and the scan may hold it.
     pub(super) fn read_recent(&self, scan: &mut Scan, stretch: &Stretch) -> bool {
         let read = self
             .door
             .backend
             .read_recent(stretch.partition, stretch.from, stretch.bytes);
         match read {
-            Some(Ok(batches)) => scan.hold(stretch, batches),
+            Some(Ok(batches)) => return scan.hold(stretch, batches),
             Some(Err(_)) => scan.let_go(stretch.partition.index()),
             None => return false,
         }
         true
     }
 
-    /// Reads away from the core's thread.
+    /// Reads away from the core's thread, as soon as there is memory for it.
     pub(super) async fn read(&self, id: ScanId, stretch: Stretch) {
+        let _permit = self.reading.acquire().await.ok();
+        if !self.reserve(id, stretch.bytes).await {
+            return;
+        }
         let backend = Arc::clone(&self.door.backend);
         let read = spawn_blocking(move || {
             let read = backend.read(stretch.partition, stretch.from, stretch.bytes);
@@ -88,7 +98,8 @@ impl Core {
             return;
         };
         match read {
-            Ok((stretch, Ok(batches))) => scan.hold(&stretch, batches),
+            // What is not kept is read again when it is its turn.
+            Ok((stretch, Ok(batches))) => _ = scan.hold(&stretch, batches),
             // Retention or a deletion was faster; the next step sees what there is now.
             Ok((stretch, Err(ReadError::OffsetOutOfRange | ReadError::NoPartition))) => {
                 scan.let_go(stretch.partition.index());
@@ -99,6 +110,23 @@ impl Core {
                 scan.iter().for_each(|scan| self.fail(scan, &error));
             }
             Err(stopped) => tracing::debug!("Reading the log was cut short: {stopped}"),
+        }
+    }
+
+    /// Waits until a scan may hold so many bytes more; false if nobody reads with it any more.
+    async fn reserve(&self, id: ScanId, bytes: usize) -> bool {
+        loop {
+            {
+                let mut scans = self.scans.borrow_mut();
+                let scan = scans.scans.get_mut(&id);
+                let Some(scan) = scan.filter(|scan| !scan.readers.is_empty()) else {
+                    return false;
+                };
+                if scan.reserve(bytes) {
+                    return true;
+                }
+            }
+            sleep(MEMORY_RETRY).await;
         }
     }
 }
@@ -174,6 +202,7 @@ impl Scan {
         if let Some(gone) = self.ahead.remove(&index) {
             self.held_bytes -= gone.bytes();
         }
+        self.held.shrink_to(self.held_bytes);
     }
 
     /// The batch that is next in a partition, or what has to be read to have it; neither if only
@@ -219,15 +248,30 @@ impl Scan {
         Err(stretch)
     }
 
-    /// Keeps batches that were read. If that is too much, what was read of other partitions goes,
-    /// and is read again when it is its turn.
-    fn hold(&mut self, stretch: &Stretch, mut batches: Vec<StoredBatch>) {
+    /// Takes memory for so many bytes more. Who has to wait for that holds nothing meanwhile, so that
+    /// scans do not wait for each other.
+    fn reserve(&mut self, bytes: usize) -> bool {
+        if self.held.grow_to(self.held_bytes.saturating_add(bytes)) {
+            return true;
+        }
+        self.ahead.clear();
+        self.held_bytes = 0;
+        self.held.shrink_to(0);
+        self.held.grow_to(bytes) || !self.held.could_hold(bytes)
+    }
+
+    /// Keeps batches that were read, and tells whether it does. If that is too much, what was read of
+    /// other partitions goes, and is read again when it is its turn; if there is no memory even then,
+    /// these go too, unless there never can be.
+    fn hold(&mut self, stretch: &Stretch, mut batches: Vec<StoredBatch>) -> bool {
         let index = stretch.partition.index();
         let within = batches.partition_point(|batch| batch.base_offset < stretch.to);
         batches.truncate(within);
         let Some(last) = batches.last() else {
             // It is gone, and the loss shows in the offsets.
-            return self.place.skip_to(index, stretch.to);
+            self.place.skip_to(index, stretch.to);
+            self.held.shrink_to(self.held_bytes);
+            return true;
         };
         if last.last_offset.saturating_add(1) < stretch.to {
             // Not all of it: what lies behind is looked up again.
@@ -240,8 +284,14 @@ impl Scan {
         if !fits {
             let others = self.ahead.extract_if(.., |at, _| *at != index);
             self.held_bytes -= others.map(|(_, gone)| gone.bytes()).sum::<usize>();
-            self.held.shrink_to(self.held_bytes);
         }
+        let bytes = self.held_bytes;
+        let is_kept = fits || self.held.grow_to(bytes) || !self.held.could_hold(bytes);
+        if !is_kept {
+            self.let_go(index);
+        }
+        self.held.shrink_to(self.held_bytes);
+        is_kept
     }
 }
 
@@ -253,5 +303,58 @@ impl Ahead {
     /// Of the batches that are held.
     fn bytes(&self) -> usize {
         self.batches.iter().map(|batch| batch.bytes.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use headwater_wire::time::Millis;
+
+    use super::*;
+    use crate::config::LimitsConfig;
+    use crate::limits::Limits;
+    use crate::mqtt::seek::{Manner, Place};
+
+    #[test]
+    fn what_there_is_no_memory_for_is_not_kept() {
+        let limits = Limits::new(&LimitsConfig::default(), Arc::default());
+        let mut others = limits.reserve_answer();
+        assert!(others.grow_to(32 << 20));
+        let place = Place::new(vec![0], 0);
+        let held = limits.reserve_answer();
+        let mut scan = Scan::new(place, Manner::Alone, held, Millis(0));
+        assert!(!scan.reserve(1_000));
+        assert!(!scan.hold(&stretch(), vec![batch()]));
+        assert_eq!((scan.held_bytes, scan.held.bytes()), (0, 0));
+        drop(others);
+        assert!(scan.reserve(1_000_000));
+        assert!(scan.hold(&stretch(), vec![batch()]));
+        assert_eq!((scan.held_bytes, scan.held.bytes()), (1_000, 1_000));
+        assert_eq!(
+            scan.take_next(0).map(|batch| batch.base_offset).ok(),
+            Some(0)
+        );
+        assert_eq!((scan.held_bytes, scan.held.bytes()), (0, 0));
+    }
+
+    fn stretch() -> Stretch {
+        Stretch {
+            partition: PartitionId(0),
+            from: 0,
+            to: 10,
+            bytes: 1_000,
+        }
+    }
+
+    fn batch() -> StoredBatch {
+        StoredBatch {
+            base_offset: 0,
+            last_offset: 9,
+            arrival_ms: 0,
+            max_timestamp: 0,
+            bytes: Bytes::from(vec![0; 1_000]),
+            topics: Bytes::new(),
+        }
     }
 }
