@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_broker_core::PartitionId;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
 
 use super::{Ahead, Reader, Scan, ScanId, partition_at};
@@ -23,6 +23,9 @@ const PASSED_MAX: usize = 128;
 pub(in crate::mqtt) const READS_MAX: usize = 4;
 /// How often memory that others hold is asked for again.
 const MEMORY_RETRY: Duration = Duration::from_millis(20);
+
+/// What a thread has read.
+type Read = (Stretch, Result<Vec<StoredBatch>, ReadError>);
 
 /// What is read at once.
 #[derive(Debug)]
@@ -81,25 +84,34 @@ impl Core {
         true
     }
 
-    /// Reads away from the core's thread, as soon as there is memory for it.
+    /// Reads away from the core's thread, as soon as there is memory for it. The memory comes first:
+    /// one that waits for it keeps nobody from reading who has it.
     pub(super) async fn read(&self, id: ScanId, stretch: Stretch) {
-        let _permit = self.reading.acquire().await.ok();
         if !self.reserve(id, stretch.bytes).await {
             return;
         }
+        let permit = self.reading.acquire().await.ok();
         let backend = Arc::clone(&self.door.backend);
         let read = spawn_blocking(move || {
             let read = backend.read(stretch.partition, stretch.from, stretch.bytes);
             (stretch, read)
         });
         let read = read.await;
+        drop(permit);
+        if !self.take_read(id, read) {
+            // It is more than was expected, and is read again when it is its turn.
+            sleep(MEMORY_RETRY).await;
+        }
+    }
+
+    /// Gives a scan what was read for it, and tells whether there is memory for that.
+    fn take_read(&self, id: ScanId, read: Result<Read, JoinError>) -> bool {
         let mut scans = self.scans.borrow_mut();
         let Some(scan) = scans.scans.get_mut(&id) else {
-            return;
+            return true;
         };
         match read {
-            // What is not kept is read again when it is its turn.
-            Ok((stretch, Ok(batches))) => _ = scan.hold(&stretch, batches),
+            Ok((stretch, Ok(batches))) => return scan.hold(&stretch, batches),
             // Retention or a deletion was faster; the next step sees what there is now.
             Ok((stretch, Err(ReadError::OffsetOutOfRange | ReadError::NoPartition))) => {
                 scan.let_go(stretch.partition.index());
@@ -111,6 +123,7 @@ impl Core {
             }
             Err(stopped) => tracing::debug!("Reading the log was cut short: {stopped}"),
         }
+        true
     }
 
     /// Waits until a scan may hold so many bytes more; false if nobody reads with it any more.
