@@ -17,7 +17,7 @@ mod runs;
 pub use clock::{ClockGuard, Suspicion};
 pub use due::{Backlogs, Cut, Thresholds};
 pub use low_water::low_water;
-pub use merge::{Candidate, mergeable};
+pub use merge::{Candidate, mergeable, mostly_dead};
 pub use packing::pack;
 pub use pending::{PendingDelete, epoch_in_name, is_orphan};
 pub use retention::{Retention, log_start};

@@ -1,12 +1,12 @@
-//! Small segments become one, so that their number does not grow with time alone.
+//! Small segments become one, so that their number does not grow with time alone; those that are
+//! mostly dead are written again, so that what lives on in them does not keep the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_broker_core::PartitionId;
-use headwater_broker_core::segments::{Candidate, mergeable};
+use headwater_broker_core::segments::{Candidate, mergeable, mostly_dead};
 use headwater_store::StoreError;
-use headwater_store::format::Kept;
 use headwater_store::format::manifest::{Run, Segment};
 use headwater_store::segment::RunId;
 
@@ -17,18 +17,23 @@ use super::write::{NewSegment, Writing};
 use crate::backend::table::Cell;
 
 impl Compactor {
-    /// Merges what can be merged in one shard.
+    /// Writes one segment again that is mostly dead, or else merges what can be merged in one
+    /// shard.
     pub(super) fn merge(&mut self, shard: u32) -> Result<(), StoreError> {
         let Some(claim) = self.claims.get(shard as usize) else {
             return Ok(());
         };
+        let cells: BTreeMap<_, _> = { self.cells(shard).into_iter() }
+            .map(|(partition, id, cell)| (id, (partition, cell)))
+            .collect();
         let segments = &claim.manifest.segments;
-        let candidate = |kept: &Kept<Segment>| Candidate {
-            bytes: kept.bytes,
-            ids: kept.runs.iter().map(|run| id_of(run)).collect(),
+        let candidates: Vec<_> = { segments.iter() }
+            .map(|segment| candidate(segment, &cells, self.doubtful))
+            .collect();
+        let places = match mostly_dead(&candidates) {
+            Some(place) => vec![place],
+            None => mergeable(&candidates, &self.shared.options.thresholds),
         };
-        let candidates: Vec<_> = segments.iter().map(candidate).collect();
-        let places = mergeable(&candidates, &self.shared.options.thresholds);
         let old: Vec<Segment> = places
             .iter()
             .map(|at| segments[*at].known.clone())
@@ -36,9 +41,6 @@ impl Compactor {
         let Some(first) = places.first().copied() else {
             return Ok(());
         };
-        let cells: BTreeMap<_, _> = { self.cells(shard).into_iter() }
-            .map(|(partition, id, cell)| (id, (partition, cell)))
-            .collect();
         let new = self.copy(shard, &old, &cells)?;
         let names: BTreeSet<String> = old.into_iter().map(|segment| segment.name).collect();
         let entries: Vec<_> = new.iter().map(NewSegment::to_manifest).collect();
@@ -60,7 +62,7 @@ impl Compactor {
         &mut self,
         shard: u32,
         old: &[Segment],
-        cells: &BTreeMap<RunId, (PartitionId, Arc<Cell>)>,
+        cells: &Cells,
     ) -> Result<Vec<NewSegment>, StoreError> {
         let ids: BTreeSet<RunId> = { old.iter() }
             .flat_map(|segment| segment.runs.iter().map(|run| id_of(run)))
@@ -95,6 +97,24 @@ impl Compactor {
         writing.finish()
     }
 }
+
+/// What merging has to know of a segment. Of a partition that is not known everything lives if its
+/// stream may be there all the same.
+fn candidate(segment: &Segment, cells: &Cells, doubtful: bool) -> Candidate<RunId> {
+    let lives = |run: &Run| match cells.get(&id_of(run)) {
+        Some((_, cell)) => run.to > cell.start().unsigned_abs(),
+        None => doubtful,
+    };
+    let living = segment.runs.iter().filter(|run| lives(run));
+    Candidate {
+        bytes: segment.runs.iter().map(|run| run.bytes).sum(),
+        living_bytes: living.map(|run| run.bytes).sum(),
+        ids: segment.runs.iter().map(|run| id_of(run)).collect(),
+    }
+}
+
+/// The partitions of a shard that are known.
+type Cells = BTreeMap<RunId, (PartitionId, Arc<Cell>)>;
 
 fn id_of(run: &Run) -> RunId {
     let topic = run.topic.as_slice().try_into().unwrap_or_default();

@@ -163,6 +163,7 @@ fn id_of(start: &LogStart) -> RunId {
     run_id(topic, start.partition)
 }
 
-/// What a partition of an internal stream keeps of its history: the newest record of each key lies
-/// in the snapshots.
-const INTERNAL_BYTES: u64 = 16 << 20;
+/// What a partition of an internal stream keeps of its history in segments, where it would keep
+/// other partitions' bytes on the disk: the newest record of each key lies in the snapshot that the
+/// same manifest names, and nothing else is read at a start.
+const INTERNAL_BYTES: u64 = 0;

@@ -21,7 +21,7 @@ impl Site {
     }
 
     /// Whether all that a partition has lies in segments.
-    fn is_compacted(&self, partition: PartitionId) -> bool {
+    pub(super) fn is_compacted(&self, partition: PartitionId) -> bool {
         let table = self.backend().shared.table.load();
         table[partition.index()].before(u32::MAX, 0).is_empty()
     }

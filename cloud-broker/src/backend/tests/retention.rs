@@ -22,9 +22,52 @@ impl Site {
             let batch = batch(Producer::NONE, &[&format!("value {n}")]);
             wait(self.backend().append(partition, batch)).unwrap();
         }
+        self.until(|site| site.is_compacted(partition));
+    }
+
+    /// Small partitions of a shard share its segments, which are made of twelve batches.
+    fn sharing() -> Self {
+        let mut site = Self::new(1);
+        site.compact_after(12);
+        site.options.thresholds.own_bytes = 1 << 20;
+        site.options.thresholds.journal_bytes = 1 << 30;
+        site.options.recent_bytes = 0;
+        site.options.delete_grace_ms = 100;
+        site.start().unwrap();
+        site
+    }
+
+    /// Ten large batches that stay for a second, in this shard.
+    fn append_brief(&self, shard: u32) -> PartitionId {
+        let spec = StreamSpec {
+            partitions: catalog::SHARDS,
+            retention_ms: Some(1000),
+            ..StreamSpec::new("brief")
+        };
+        let stream = wait(self.backend().create_stream(spec)).unwrap();
+        let is_there = |number: &u32| catalog::shard(&stream.id, *number, catalog::SHARDS) == shard;
+        let number = (0..catalog::SHARDS).find(is_there).unwrap();
+        let partition = stream.partitions[number as usize];
+        for _ in 0..10 {
+            self.append(partition, &"x".repeat(10_000));
+        }
+        partition
+    }
+
+    /// Bytes of all segments of a shard.
+    fn bytes_in(&self, shard: u32) -> usize {
+        let mut files = self.segments();
+        files.retain(|file| file.contains(&format!("/{shard:05x}/g/")));
+        let bytes = |file: &String| self.disk.contents(file).map_or(0, |bytes| bytes.len());
+        files.iter().map(bytes).sum()
+    }
+
+    /// Lets time go by until a shard has fewer bytes than this in segments.
+    fn until_fewer(&self, shard: u32, bytes: usize) {
+        self.now.store(5_000, Ordering::Relaxed);
         self.until(|site| {
-            let table = site.backend().shared.table.load();
-            table[partition.index()].before(u32::MAX, 0).is_empty()
+            site.since_boot.fetch_add(1, Ordering::Relaxed);
+            site.bytes_in(shard) < bytes
         });
     }
 
@@ -84,6 +127,40 @@ fn by_bytes() {
     let bounds = site.backend().bounds(partition);
     assert!(bounds.bytes >= 200, "what was asked for stays: {bounds:?}");
     assert!(bounds.bytes < 500, "{bounds:?}");
+}
+
+#[test]
+fn what_the_broker_writes_for_itself_keeps_no_bytes_on_the_disk() {
+    let mut site = Site::sharing();
+    let partition = site.append_brief(0);
+    site.until(|site| site.is_compacted(partition));
+    assert!(site.bytes_in(0) > 100_000);
+    site.until_fewer(0, 1);
+    assert_eq!(site.start_of(partition), 10);
+    for _ in 0..2 {
+        site.lose_power();
+        assert!(site.backend().catalog().by_name("brief").is_some());
+        assert_eq!(site.start_of(partition), 10);
+    }
+}
+
+#[test]
+fn what_lives_on_in_a_segment_does_not_keep_the_rest() {
+    let mut site = Site::sharing();
+    let events = site.events();
+    let kept = Site::apart(&events)[0];
+    let number = events.partitions.iter().position(|id| *id == kept).unwrap();
+    let shard = catalog::shard(&events.id, number.try_into().unwrap(), catalog::SHARDS);
+    site.append(kept, "value 0");
+    let partition = site.append_brief(shard);
+    site.append(kept, "value 1");
+    site.until(|site| site.is_compacted(partition) && site.is_compacted(kept));
+    assert!(site.bytes_in(shard) > 100_000);
+    site.until_fewer(shard, 2_000);
+    for _ in 0..2 {
+        assert_eq!(values(&site.records(kept)), ["value 0", "value 1"]);
+        site.lose_power();
+    }
 }
 
 #[test]
