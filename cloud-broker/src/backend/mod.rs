@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_broker_core::journal::BATCH_BYTES_MAX;
-use headwater_broker_core::segments::Suspicion;
+use headwater_broker_core::segments::{Doubt, Suspicion};
 use headwater_broker_core::{Catalog, PartitionId, Stream, StreamId, StreamSpec};
 use headwater_store::Store;
 use headwater_wire::time::Millis;
@@ -279,7 +279,9 @@ impl Backend {
             Unavailable::Stopped => "stopping",
         };
         let trouble = self.shared.gate.trouble().map(reason);
-        let clock = self.shared.clock.suspicion().map(|_| "clock");
+        let has_jumped = |found: &Suspicion| found.doubt == Doubt::Ahead;
+        let clock = self.shared.clock.suspicion().filter(has_jumped);
+        let clock = clock.map(|_| "clock");
         trouble.into_iter().chain(clock).collect()
     }
 
@@ -296,7 +298,14 @@ impl Backend {
     /// [`Unavailable`] if that cannot be noted.
     pub async fn accept_clock(&self) -> Result<(), Unavailable> {
         let shared = Arc::clone(&self.shared);
-        let accept = move || shared.clock.accept(&*shared.store.registers);
+        let accept = move || {
+            let (wall, monotonic) = {
+                let options = &shared.options;
+                ((options.clock)(), (options.monotonic)())
+            };
+            let registers = &*shared.store.registers;
+            shared.clock.accept(registers, wall, monotonic)
+        };
         match tokio::task::spawn_blocking(accept).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {

@@ -44,7 +44,6 @@ pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> 
     check_streams(&options)?;
     let registers = &*store.registers;
     let cluster = registers::open_cluster(&store)?;
-    let clock = GuardedClock::open(registers)?;
     let mut claims = Vec::new();
     for shard in 0..cluster.shards {
         claims.push(Claim::read(registers, shard)?);
@@ -53,6 +52,7 @@ pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> 
     reading.load_snapshots()?;
     let runs = reading.load_segments();
     reading.read_journals()?;
+    let clock = GuardedClock::open(registers, &options, reading.newest_ms())?;
     let Reading {
         recovery,
         mut journals,

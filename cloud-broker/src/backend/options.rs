@@ -53,6 +53,8 @@ pub struct Options {
     pub clock: Clock,
     /// Time since some moment, ms, that goes on while the machine sleeps and that nobody sets.
     pub monotonic: Clock,
+    /// Names the boot of the machine since which `monotonic` goes on; empty if it is not known.
+    pub boot: String,
     /// Tells how full the disk is.
     pub space: Space,
     /// What is counted.
@@ -89,6 +91,7 @@ impl Options {
             retry_ms: 1000,
             clock: Arc::new(system_clock),
             monotonic: Arc::new(boot_clock),
+            boot: boot_id(),
             space: Arc::new(move || {
                 let found = rustix::fs::statvfs(&dir).ok()?;
                 let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
@@ -123,6 +126,12 @@ impl Options {
 
 fn system_clock() -> Millis {
     Millis(now_ms())
+}
+
+/// A machine that does not tell which boot this is may have been off for long.
+fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
 }
 
 fn boot_clock() -> Millis {

@@ -10,6 +10,7 @@ use headwater_broker_core::groups::Record;
 use headwater_broker_core::{Catalog, PartitionId, Stream, StreamId, StreamSpec};
 use headwater_store::segment::Segments;
 use headwater_store::{Incarnation, Store};
+use headwater_wire::time::Millis;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::clock::GuardedClock;
@@ -99,6 +100,12 @@ impl Shared {
         drop(jobs);
         self.gate.ring();
         Ok(())
+    }
+
+    /// The time at which something arrives now, and that ages are measured by.
+    pub(super) fn now(&self) -> Millis {
+        let options = &self.options;
+        self.clock.time((options.clock)(), (options.monotonic)())
     }
 
     /// What a partition has at these offsets cannot be read. It is logged and counted once.

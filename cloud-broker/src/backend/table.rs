@@ -127,7 +127,10 @@ impl Cell {
 
     /// Where retention says that the partition should begin.
     pub(super) fn wanted_start(&self, retention: &Retention, now: Millis) -> i64 {
-        let Committed { runs, index, .. } = &*self.lock();
+        let Committed { runs, index, .. } = &mut *self.lock();
+        if retention.ms.is_some() {
+            runs.came_by(now);
+        }
         log_start(runs, index.bytes(), retention, now)
     }
 

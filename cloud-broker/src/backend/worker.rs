@@ -122,7 +122,7 @@ impl Worker {
             self.shared.live.note();
         }
         let mut jobs = jobs.into_iter();
-        self.journal.begin((self.shared.options.clock)());
+        self.journal.begin(self.shared.now());
         if let Err(trouble) = self.work(&mut jobs) {
             self.fail(trouble, jobs);
         }
@@ -227,7 +227,7 @@ impl Worker {
         self.stations
             .iter()
             .for_each(|station| station.inbox.wake());
-        self.journal.begin((self.shared.options.clock)());
+        self.journal.begin(self.shared.now());
         Ok(())
     }
 

@@ -78,7 +78,7 @@ impl Journal {
     }
 
     /// Opens a chunk. `now` is the arrival time of all that it takes, except where a partition
-    /// has seen a later one: arrival times never go back.
+    /// has seen one that is a little later. [`crate::segments::ClockGuard::time`] gives it.
     pub fn begin(&mut self, now: Millis) {
         debug_assert!(
             self.log.chunk.is_empty(),

@@ -11,6 +11,7 @@ use super::tests::{EVENTS, batch, id, journal, lane_batch, loss, name, partition
 use super::*;
 use crate::Entry;
 use crate::producers::EXPIRATION_MS;
+use crate::segments::JUMP_MS;
 use crate::submit::{LaneBatch, Request};
 use crate::{LaneName, LaneOutcome, Refusal};
 
@@ -458,10 +459,10 @@ impl World {
     }
 
     fn arrival(&self, partition: PartitionId) -> Millis {
-        let mine = self.log.iter().filter(|kept| kept.partition == partition);
-        mine.map(|kept| kept.arrival)
-            .max()
-            .map_or(self.now, |latest| latest.max(self.now))
+        let mut mine = self.log.iter().filter(|kept| kept.partition == partition);
+        let latest = mine.next_back().map(|kept| kept.arrival);
+        let kept = latest.filter(|latest| latest.since(self.now) <= JUMP_MS);
+        kept.map_or(self.now, |latest| latest.max(self.now))
     }
 
     fn keep(

@@ -6,6 +6,7 @@ use headwater_wire::time::Millis;
 
 use crate::lanes::Lanes;
 use crate::producers::Producers;
+use crate::segments::JUMP_MS;
 use crate::state::{KeyedRecord, PartitionState};
 use crate::{StreamId, catalog};
 
@@ -64,9 +65,13 @@ impl Part {
         !self.internal && !self.gone
     }
 
-    /// Arrival times never go back within a partition.
+    /// Arrival times do not go back within a partition, unless a clock was taken for right that was
+    /// wrong: what it said is not kept for ever.
     pub(super) fn arrival_at(&self, now: Millis) -> Millis {
-        self.arrival.max(now)
+        match self.arrival.0.saturating_sub(now.0) > JUMP_MS {
+            true => now,
+            false => self.arrival.max(now),
+        }
     }
 
     pub(super) fn state(&self) -> PartitionState {

@@ -124,7 +124,7 @@ impl Recovery {
         }
         let part = &mut gathered.part;
         part.next_offset = entry.end_offset();
-        part.arrival = part.arrival.max(Millis(entry.arrival_ms));
+        part.arrival = Millis(entry.arrival_ms);
         replay(part, entry);
         Ok(internal_streams().iter().any(|(id, _)| *id == entry.topic))
     }

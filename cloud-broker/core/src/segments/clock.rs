@@ -1,177 +1,217 @@
-//! A wall clock that jumps must not delete anything.
+//! A wall clock that jumps must not delete anything, and must not be written into the log.
 
 use headwater_wire::time::Millis;
 
-/// Compares the wall clock with one that nobody sets. When it has come more than an hour further
-/// than time has gone by, ages cannot be trusted: retention by time waits for a day, or until
-/// somebody who has looked at the clock accepts it, or until it is set back.
+/// Compares the wall clock with one that nobody sets. When it is more than an hour away from where
+/// the time that has gone by would have brought it, ages cannot be trusted: retention by time waits
+/// for a day, or until somebody who has looked at the clock accepts it, or until it is set back.
+/// What arrives meanwhile is given the later time of the two: it must not look old too early.
 #[derive(Clone, Debug, Default)]
 pub struct ClockGuard {
+    past: Past,
     /// Wall clock less monotonic clock, when it was last taken for right, ms.
     offset: Option<i64>,
-    jump: Option<Jump>,
+    doubt: Option<Standing>,
     /// Both clocks, when they were last looked at: wall, monotonic.
     seen: Option<(Millis, Millis)>,
 }
 
-/// A jump that nobody has accepted.
+/// What is known of the time before the first look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The clock had jumped forward, and nobody has accepted that.
+    pub suspect: bool,
+    /// Wall clock less monotonic clock, ms, if the monotonic clock has gone on since.
+    pub offset_ms: Option<i64>,
+    /// It is later than this, ms since 1970.
+    pub seen_ms: Option<i64>,
+}
+
+/// What may be wrong with the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Jump {
-    /// Monotonic; none until it was looked at in this life.
-    until: Option<Millis>,
-    /// It was noted by an earlier life, which knew the offset.
+pub enum Doubt {
+    /// It jumped forward.
+    Ahead,
+    /// It jumped back.
+    Behind,
+    /// The broker was away for so long that nobody can tell.
+    Away,
+}
+
+/// A doubt that nobody has resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    doubt: Doubt,
+    /// Monotonic.
+    until: Millis,
+    /// It goes back to before the first look, which knew no better time.
     inherited: bool,
 }
 
 /// What is wrong with the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspicion {
-    /// How far it jumped, ms; 0 if that was before the last start.
+    /// What it may be.
+    pub doubt: Doubt,
+    /// How far it jumped or how long nobody looked, ms; 0 if that is not known.
     pub jumped_ms: i64,
     /// How long nothing is deleted for its age yet, ms.
     pub left_ms: i64,
 }
 
 impl ClockGuard {
-    /// After a start. `was_suspect`: an earlier life noted a jump that nobody has accepted since.
+    /// After a start.
     #[must_use]
-    pub fn new(was_suspect: bool) -> Self {
-        let jump = was_suspect.then_some(Jump {
-            until: None,
-            inherited: true,
-        });
+    pub fn new(past: Past) -> Self {
         Self {
-            jump,
+            past,
             ..Self::default()
         }
     }
 
     /// Looks at both clocks; gives whether ages can be trusted.
     pub fn look(&mut self, wall: Millis, monotonic: Millis) -> bool {
+        if self.offset.is_none() {
+            self.look_first(wall, monotonic);
+        }
         self.seen = Some((wall, monotonic));
-        let now = wall.0.saturating_sub(monotonic.0);
-        let offset = *self.offset.get_or_insert(now);
-        let has_jumped = now.saturating_sub(offset) > JUMP_MS;
-        let new = has_jumped.then_some(Jump {
-            until: None,
-            inherited: false,
-        });
-        let jump = self.jump.or(new);
         let until = monotonic.plus(WAIT_MS);
-        self.jump = jump
-            .filter(|jump| jump.inherited || has_jumped)
-            .map(|jump| Jump {
-                until: jump.until.or(Some(until)),
-                ..jump
-            });
-        let is_over = |jump: Jump| jump.until.is_some_and(|until| monotonic.0 >= until.0);
-        if self.jump.is_some_and(is_over) {
+        self.doubt = self.doubt_now(wall, monotonic).map(|(doubt, inherited)| {
+            let standing = self.doubt.filter(|standing| standing.doubt == doubt);
+            standing.unwrap_or(Standing {
+                doubt,
+                until,
+                inherited,
+            })
+        });
+        if self.doubt.is_some_and(|doubt| monotonic.0 >= doubt.until.0) {
             self.accept();
         }
-        self.jump.is_none()
+        self.doubt.is_none()
+    }
+
+    /// The time at which something arrives: the wall clock's, unless that has jumped back.
+    #[must_use]
+    pub fn time(&self, wall: Millis, monotonic: Millis) -> Millis {
+        let Some(offset) = self.offset else {
+            return wall;
+        };
+        let is_away = self.doubt.is_some_and(|found| found.doubt == Doubt::Away);
+        let step = wall.0.saturating_sub(monotonic.0).saturating_sub(offset);
+        match step < -JUMP_MS && !is_away {
+            true => monotonic.plus(offset),
+            false => wall,
+        }
     }
 
     /// The clock is right as it is.
     pub fn accept(&mut self) {
-        self.jump = None;
-        self.offset = self
-            .seen
-            .map(|(wall, monotonic)| wall.0.saturating_sub(monotonic.0));
+        self.doubt = None;
+        if let Some((wall, monotonic)) = self.seen {
+            self.offset = Some(wall.0.saturating_sub(monotonic.0));
+        }
     }
 
     /// What is wrong, as of the last look.
     #[must_use]
     pub fn suspicion(&self) -> Option<Suspicion> {
-        let jump = self.jump?;
-        let (wall, monotonic) = self.seen.unwrap_or_default();
-        let offset = self.offset.filter(|_| !jump.inherited);
-        let now = wall.0.saturating_sub(monotonic.0);
-        let from_now = monotonic.plus(WAIT_MS);
-        let until = jump.until.unwrap_or(from_now);
+        let standing = self.doubt?;
+        let (wall, monotonic) = self.seen?;
+        let step = wall
+            .0
+            .saturating_sub(monotonic.0)
+            .saturating_sub(self.offset?);
+        let away = self.past.seen_ms.map(|seen| wall.0.saturating_sub(seen));
         Some(Suspicion {
-            jumped_ms: offset.map_or(0, |offset| now.saturating_sub(offset)),
-            left_ms: until.0.saturating_sub(monotonic.0),
+            doubt: standing.doubt,
+            jumped_ms: match standing.inherited {
+                true => away.unwrap_or(0),
+                false => step,
+            },
+            left_ms: standing.until.0.saturating_sub(monotonic.0),
         })
+    }
+
+    /// What the next life should know of this one.
+    #[must_use]
+    pub fn past(&self) -> Past {
+        let is_ahead = |standing: Standing| standing.doubt == Doubt::Ahead;
+        // In doubt, only that is certain which was certain before.
+        let is_inherited = self.doubt.is_some_and(|standing| standing.inherited);
+        let seen = self.seen.filter(|_| !is_inherited);
+        let jumped = self.offset.filter(|_| self.doubt.is_some());
+        let time =
+            seen.map(|(wall, monotonic)| jumped.map_or(wall, |offset| monotonic.plus(offset)).0);
+        Past {
+            suspect: self.doubt.is_some_and(is_ahead),
+            offset_ms: self.offset.filter(|_| !is_inherited),
+            seen_ms: time.max(self.past.seen_ms.filter(|_| is_inherited)),
+        }
+    }
+
+    /// No clock is believed that says something else than what was known.
+    fn look_first(&mut self, wall: Millis, monotonic: Millis) {
+        let now = wall.0.saturating_sub(monotonic.0);
+        let known = self
+            .past
+            .seen_ms
+            .map_or(i64::MIN, |seen| seen.saturating_sub(monotonic.0));
+        self.offset = Some(self.past.offset_ms.unwrap_or_else(|| now.max(known)));
+        let away = self
+            .past
+            .seen_ms
+            .map_or(0, |seen| wall.0.saturating_sub(seen));
+        let doubt = match self.past {
+            Past {
+                offset_ms: Some(_), ..
+            } => None,
+            Past {
+                suspect: true,
+                seen_ms,
+                ..
+            } if seen_ms.is_none() || away > JUMP_MS => Some(Doubt::Ahead),
+            _ => (away > JUMP_MS).then_some(Doubt::Away),
+        };
+        self.doubt = doubt.map(|doubt| Standing {
+            doubt,
+            until: monotonic.plus(WAIT_MS),
+            inherited: true,
+        });
+    }
+
+    /// What is doubtful now, and whether it goes back to before the first look.
+    fn doubt_now(&mut self, wall: Millis, monotonic: Millis) -> Option<(Doubt, bool)> {
+        let now = wall.0.saturating_sub(monotonic.0);
+        let inherited = self.doubt.filter(|standing| standing.inherited);
+        let step = now.saturating_sub(self.offset.unwrap_or(now));
+        if let Some(standing) = inherited
+            && step < -JUMP_MS
+        {
+            // It was set right, or nearer to it: what was known before still tells.
+            self.offset = Some(now);
+            let known = self.past.seen_ms?;
+            return match wall.0.saturating_sub(known) {
+                ahead if ahead < -JUMP_MS => {
+                    self.offset = Some(known.saturating_sub(monotonic.0));
+                    Some((Doubt::Behind, false))
+                }
+                ahead if ahead > JUMP_MS => Some((standing.doubt, true)),
+                _ => None,
+            };
+        }
+        match step {
+            step if step > JUMP_MS => Some((Doubt::Ahead, false)),
+            step if step < -JUMP_MS => Some((Doubt::Behind, false)),
+            _ => inherited.map(|standing| (standing.doubt, true)),
+        }
     }
 }
 
-/// A clock that comes further than this beyond the time that has gone by has jumped, ms.
-const JUMP_MS: i64 = 3_600_000;
+/// A clock that is further than this from where the time that has gone by would have brought it
+/// has jumped, ms.
+pub const JUMP_MS: i64 = 3_600_000;
 /// Nothing is deleted for its age for so long, ms.
 const WAIT_MS: i64 = 24 * 3_600_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: i64 = 3_600_000;
-
-    fn look(guard: &mut ClockGuard, wall: i64, monotonic: i64) -> bool {
-        guard.look(Millis(wall), Millis(monotonic))
-    }
-
-    #[test]
-    fn a_jump_waits_for_a_day() {
-        let mut guard = ClockGuard::new(false);
-        assert!(look(&mut guard, 1000, 5));
-        assert!(
-            look(&mut guard, 1000 + 50 * HOUR, 5 + 50 * HOUR),
-            "time goes by"
-        );
-        assert!(
-            look(&mut guard, 1000 + 51 * HOUR, 5 + 50 * HOUR),
-            "an hour is nothing"
-        );
-        assert!(!look(&mut guard, 1001 + 51 * HOUR, 5 + 50 * HOUR));
-        let suspicion = guard.suspicion().unwrap();
-        assert_eq!(
-            (suspicion.jumped_ms, suspicion.left_ms),
-            (HOUR + 1, 24 * HOUR)
-        );
-        assert!(!look(&mut guard, 1001 + 74 * HOUR, 5 + 73 * HOUR));
-        assert!(
-            look(&mut guard, 1001 + 75 * HOUR, 5 + 74 * HOUR),
-            "the day is over"
-        );
-        assert!(
-            look(&mut guard, 1001 + 76 * HOUR, 5 + 75 * HOUR),
-            "and the clock right"
-        );
-        assert_eq!(guard.suspicion(), None);
-    }
-
-    #[test]
-    fn small_steps_add_up() {
-        let mut guard = ClockGuard::new(false);
-        assert!(look(&mut guard, 0, 0));
-        assert!(look(&mut guard, 40 * 60_000, 1));
-        assert!(!look(&mut guard, 80 * 60_000, 2));
-    }
-
-    #[test]
-    fn set_back_or_accepted_it_is_right_again() {
-        let mut guard = ClockGuard::new(false);
-        assert!(look(&mut guard, 0, 0));
-        assert!(!look(&mut guard, 100 * HOUR, 1));
-        assert!(look(&mut guard, 2, 2), "it was set back");
-        assert!(look(&mut guard, -9 * HOUR, 3), "backwards deletes nothing");
-        assert!(!look(&mut guard, 100 * HOUR, 4));
-        guard.accept();
-        assert!(look(&mut guard, 100 * HOUR + 1, 5));
-        assert!(!look(&mut guard, 200 * HOUR, 6));
-    }
-
-    #[test]
-    fn a_start_does_not_forget() {
-        let mut guard = ClockGuard::new(true);
-        assert!(guard.suspicion().is_some());
-        assert!(!look(&mut guard, 0, 100));
-        assert_eq!(guard.suspicion().unwrap().jumped_ms, 0);
-        assert!(!look(&mut guard, 24 * HOUR - 1, 99 + 24 * HOUR));
-        assert!(look(&mut guard, 24 * HOUR, 100 + 24 * HOUR));
-        let mut guard = ClockGuard::new(true);
-        assert!(!look(&mut guard, 0, 0));
-        guard.accept();
-        assert!(look(&mut guard, 0, 0));
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ mod pending;
 mod retention;
 mod runs;
 
-pub use clock::{ClockGuard, Suspicion};
+pub use clock::{ClockGuard, Doubt, JUMP_MS, Past, Suspicion};
 pub use due::{Backlogs, Cut, Thresholds};
 pub use low_water::low_water;
 pub use merge::{Candidate, mergeable, mostly_dead};

@@ -2,7 +2,7 @@
 
 use headwater_wire::time::Millis;
 
-use super::Runs;
+use super::{Run, Runs};
 
 /// How long a partition's records stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,13 +15,20 @@ pub struct Retention {
 
 /// Where a partition should begin: a run goes once its newest batch is too old, or once what
 /// follows has `retention.bytes` without it. `bytes_behind`: bytes that lie behind the runs.
+/// Whatever a run says that lies before one that is too old came before that one: its clock was
+/// wrong.
 #[must_use]
 pub fn log_start(runs: &Runs, bytes_behind: u64, retention: &Retention, now: Millis) -> i64 {
+    let is_old = |run: &Run| {
+        let age = now.0.saturating_sub(run.arrival_ms);
+        retention.ms.is_some_and(|ms| age > ms)
+    };
+    let old = runs.iter().rfind(|run| is_old(run));
+    let old_end = old.map_or(i64::MIN, |run| run.end);
     let mut left = runs.bytes() + bytes_behind;
     let mut start = runs.start();
     for run in runs.iter() {
-        let age = now.0.saturating_sub(run.arrival_ms);
-        let too_old = retention.ms.is_some_and(|ms| age > ms);
+        let too_old = run.end <= old_end;
         left -= run.bytes;
         let too_much = retention.bytes.is_some_and(|bytes| left >= bytes);
         if !too_old && !too_much {
@@ -36,7 +43,7 @@ pub fn log_start(runs: &Runs, bytes_behind: u64, retention: &Retention, now: Mil
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{Object, Run};
+    use super::super::Object;
     use super::*;
 
     fn runs() -> Runs {
@@ -69,6 +76,24 @@ mod tests {
         assert_eq!(start(Some(1000), None, 0, 2001), 20);
         assert_eq!(start(Some(1000), None, 0, i64::MAX), 50);
         assert_eq!(start(Some(1000), None, 0, -5), 0, "a clock that went back");
+    }
+
+    #[test]
+    fn what_came_before_something_old_is_old() {
+        let mut all = Runs::default();
+        for (at, run) in (0..).zip(runs().iter()) {
+            let arrival_ms = if at == 1 { i64::MAX } else { run.arrival_ms };
+            all.push(Run {
+                arrival_ms,
+                ..run.clone()
+            });
+        }
+        let retention = Retention {
+            ms: Some(1000),
+            bytes: None,
+        };
+        let start = |now| log_start(&all, 0, &retention, Millis(now));
+        assert_eq!([start(1001), start(3000), start(3001)], [10, 10, 30]);
     }
 
     #[test]

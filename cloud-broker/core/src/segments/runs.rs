@@ -3,6 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use headwater_wire::time::Millis;
+
+use super::JUMP_MS;
+
 /// A segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -104,6 +108,15 @@ impl Runs {
         }
     }
 
+    /// All runs have come by now: one that says that it came far later has had it from a clock that
+    /// was wrong.
+    pub fn came_by(&mut self, now: Millis) {
+        let is_later = |run: &Run| run.arrival_ms.saturating_sub(now.0) > JUMP_MS;
+        for run in self.runs.iter_mut().filter(|run| is_later(run)) {
+            run.arrival_ms = now.0;
+        }
+    }
+
     /// Puts `new`, if there is anything left, in the place of the runs that lie in segments of
     /// these names. They follow one another.
     pub fn replace(&mut self, names: &BTreeSet<String>, new: Option<Run>) {
@@ -180,6 +193,20 @@ mod tests {
         assert_eq!(names(&runs), "axd", "they are not there any more");
         runs.replace(&["x".to_owned()].into(), None);
         assert_eq!((names(&runs).as_str(), runs.bytes()), ("ad", 20));
+    }
+
+    #[test]
+    fn nothing_came_later_than_now() {
+        let mut runs = Runs::default();
+        for arrival_ms in [5, 10 + JUMP_MS, 11 + JUMP_MS] {
+            runs.push(Run {
+                arrival_ms,
+                ..run(runs.end(), runs.end() + 1, 0)
+            });
+        }
+        runs.came_by(Millis(10));
+        let arrivals: Vec<_> = runs.iter().map(|run| run.arrival_ms).collect();
+        assert_eq!(arrivals, [5, 10 + JUMP_MS, 10]);
     }
 
     proptest! {

@@ -162,7 +162,7 @@ impl Compaction {
     }
 
     fn cut(&mut self, shard: u32, journal: &mut Journal, writer: &Writer) -> CutState {
-        journal.expire((self.shared.options.clock)());
+        journal.expire(self.shared.now());
         let changed = self.changed.get_mut(shard as usize);
         let changed = changed.is_some_and(std::mem::take);
         let cut = self.backlogs.cut(shard, writer.bytes());

@@ -116,6 +116,19 @@ impl<'a> Reading<'a> {
         all
     }
 
+    /// When the newest batch of all arrived, ms.
+    pub(super) fn newest_ms(&self) -> Option<i64> {
+        let segments = self
+            .claims
+            .iter()
+            .flat_map(|claim| &claim.manifest.segments);
+        let moved = segments.map(|segment| segment.arrival_ms_max);
+        let batches = self.found.iter().flat_map(|found| &found.batches);
+        moved
+            .chain(batches.map(|(_, arrival_ms)| *arrival_ms))
+            .max()
+    }
+
     pub(super) fn read_journals(&mut self) -> Result<(), OpenError> {
         for at in 0..self.journals.len() {
             let inc = self.journals[at];

@@ -195,6 +195,60 @@ fn a_deleted_streams_bytes_leave_the_disk() {
 }
 
 #[test]
+fn a_clock_that_jumped_and_was_set_back_keeps_nothing_for_ever() {
+    const HOUR: i64 = 3_600_000;
+    let mut site = Site::keeping(Some(HOUR), None);
+    let [idle, busy] = [0, 1].map(|at| Site::apart(&site.events())[at]);
+    let set = |site: &Site, hours: i64| site.now.store(hours * HOUR, Ordering::Relaxed);
+    set(&site, 1000);
+    site.append_two(idle);
+    site.append_two(busy);
+    set(&site, 0);
+    for _ in 0..2 {
+        site.until(|site| site.backend().not_ready().is_empty());
+        site.append_two(busy);
+        site.restart();
+    }
+    let pass = |site: &Site, ms: i64| {
+        site.now.fetch_add(ms, Ordering::Relaxed);
+        site.since_boot.fetch_add(ms, Ordering::Relaxed);
+    };
+    pass(&site, HOUR - 1);
+    site.append_two(busy);
+    assert_eq!(site.start_of(busy), 0);
+    // Of what is idle it is only known that it had come when this life looked first.
+    site.until(|site| site.backend().shared.clock.suspicion().is_none());
+    pass(&site, 2);
+    site.until(|site| site.start_of(busy) == 6);
+    assert_eq!(site.start_of(idle), 0);
+    pass(&site, 2 * HOUR);
+    site.until(|site| site.start_of(idle) == 2);
+}
+
+#[test]
+fn the_first_look_after_a_boot_trusts_no_clock_blindly() {
+    const HOUR: i64 = 3_600_000;
+    let mut site = Site::keeping(Some(HOUR), None);
+    let partition = Site::apart(&site.events())[0];
+    site.append_two(partition);
+    site.options.boot = "another".to_owned();
+    site.now.store(50 * HOUR, Ordering::Relaxed);
+    site.lose_power();
+    let doubt = site.backend().clock().1.expect("it may have been off");
+    assert_eq!(doubt.doubt, Doubt::Away);
+    assert!(
+        site.backend().not_ready().is_empty(),
+        "as after every night"
+    );
+    site.append_two(partition);
+    assert_eq!(site.start_of(partition), 0);
+    wait(site.backend().accept_clock()).unwrap();
+    site.until(|site| site.start_of(partition) == 2);
+    site.restart();
+    assert_eq!(site.backend().clock().1, None);
+}
+
+#[test]
 fn a_clock_that_jumps_deletes_nothing_until_it_is_accepted() {
     const HOUR: i64 = 3_600_000;
     let mut site = Site::keeping(Some(HOUR), Some(1 << 30));

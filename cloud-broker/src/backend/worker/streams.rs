@@ -16,7 +16,7 @@ impl Worker {
     /// Creates the configured streams that are missing, and changes those that are declared
     /// otherwise now.
     pub(in crate::backend) fn declare(&mut self) -> Result<(), Unavailable> {
-        self.journal.begin((self.shared.options.clock)());
+        self.journal.begin(self.shared.now());
         for spec in self.shared.options.streams.clone() {
             let known = self.journal.catalog().by_name(&spec.name);
             let id = known.map_or_else(random_id, |stream| stream.id);
