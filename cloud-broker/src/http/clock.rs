@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use headwater_broker_core::segments::Doubt;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
@@ -14,6 +15,11 @@ pub(super) async fn describe(State(door): State<Door>) -> Json<Value> {
     Json(json!({
         "now_ms": now.0,
         "suspect": suspicion.is_some(),
+        "doubt": suspicion.map(|found| match found.doubt {
+            Doubt::Ahead => "ahead",
+            Doubt::Behind => "behind",
+            Doubt::Away => "away",
+        }),
         "jumped_ms": suspicion.map_or(0, |found| found.jumped_ms),
         "left_ms": suspicion.map_or(0, |found| found.left_ms),
     }))
