@@ -12,7 +12,7 @@ use super::error::ReadError;
 use super::table::{Cell, Found};
 use crate::validate::Validator;
 
-pub(super) use journal::{JournalBatch, read_together};
+pub(super) use journal::{JournalBatch, read_again, read_together};
 
 /// What can be read of a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

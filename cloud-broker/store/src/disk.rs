@@ -72,6 +72,10 @@ pub trait DiskFile: Debug + Send + Sync {
 
     /// Makes bytes and length durable.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// The next reads ask the disk itself, where the system lets one say so: what its cache got
+    /// may not be what lies there.
+    fn forget(&self) {}
 }
 
 /// A name in a directory.

@@ -72,6 +72,18 @@ impl StoreError {
         Self::new(kind, what, place).because(error)
     }
 
+    /// An error of the operating system while what was written is read: bytes that the disk
+    /// cannot give, or that are cut off, are damage. Whoever reads may go on behind them.
+    pub fn read(what: &'static str, place: impl fmt::Display, error: io::Error) -> Self {
+        let cut_off = error.kind() == io::ErrorKind::UnexpectedEof;
+        let is_damage = cut_off || error.raw_os_error() == Some(EIO);
+        let mut error = Self::io(what, place, error);
+        if is_damage {
+            error.kind = ErrorKind::Damaged;
+        }
+        error
+    }
+
     /// Bytes that cannot be read as what they should be.
     pub fn format(what: &'static str, place: impl fmt::Display, error: FormatError) -> Self {
         let kind = match error {
@@ -83,6 +95,27 @@ impl StoreError {
             | FormatError::TooLarge { .. } => ErrorKind::Damaged,
         };
         Self::new(kind, what, place).because(error)
+    }
+}
+
+/// Input/output error.
+pub(crate) const EIO: i32 = 5;
+
+/// Reads, and if that is damaged once more, after `forget`: a bit may have turned round on its way
+/// from the disk, and only what is read so twice is given up.
+///
+/// # Errors
+/// Those of the last read.
+pub fn twice<T>(
+    read: impl Fn() -> Result<T, StoreError>,
+    forget: impl FnOnce(),
+) -> Result<T, StoreError> {
+    match read() {
+        Err(error) if error.kind == ErrorKind::Damaged => {
+            forget();
+            read()
+        }
+        done => done,
     }
 }
 

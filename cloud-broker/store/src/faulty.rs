@@ -18,6 +18,7 @@ use self::file::{Content, FakeFile};
 use self::names::{Names, Node};
 use self::random::Random;
 use crate::disk::{DirEntry, Disk};
+use crate::error::EIO;
 
 /// What goes wrong, and when. Numbers count from 1; none means never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,15 @@ pub struct FaultPlan {
     pub fail_sync: Option<u64>,
     /// From this sync of a file on, syncs answer that all is well and do nothing.
     pub lie_from_sync: Option<u64>,
+    /// Changes of a path in which this stands, or to one, fail.
+    pub fail_changes_of: Option<&'static str>,
     /// No more bytes than this on the whole disk.
     pub bytes_max: Option<u64>,
+    /// One bit of what this read of a journal or an object gives is another than on the disk; a
+    /// register is read by a library that does not look.
+    pub flip_read: Option<u64>,
+    /// In files in whose path this stands the disk cannot give the bytes from here to there.
+    pub unreadable: Option<(&'static str, u64, u64)>,
     /// Reads and writes end early, wherever the seed says.
     pub short: bool,
 }
@@ -94,6 +102,7 @@ struct State {
     contents: Vec<Content>,
     changes: u64,
     syncs: u64,
+    reads: u64,
     history: Vec<Change>,
 }
 
@@ -109,6 +118,7 @@ impl FakeDisk {
             contents: Vec::new(),
             changes: 0,
             syncs: 0,
+            reads: 0,
             history: Vec::new(),
         };
         Self {
@@ -131,6 +141,7 @@ impl FakeDisk {
         state.plan = plan;
         state.changes = 0;
         state.syncs = 0;
+        state.reads = 0;
     }
 
     /// Power loss and restart: what was not synced is lost or not, in parts, as the seed says.
@@ -158,6 +169,11 @@ impl FakeDisk {
     /// Changes since the plan was made.
     pub fn changes(&self) -> u64 {
         self.lock().changes
+    }
+
+    /// Reads of journals and objects since the plan was made.
+    pub fn reads(&self) -> u64 {
+        self.lock().reads
     }
 
     /// All changes since the beginning, in order.
@@ -323,9 +339,14 @@ impl State {
         self.changes += 1;
         let dies = self.plan.power_off_at_change == Some(self.changes);
         let syncs = matches!(what, Did::Sync | Did::SyncDir);
-        let result = match dies && syncs {
-            true => Err(io::Error::other("The power is off")),
-            false => work(self),
+        let fails = self.plan.fail_changes_of.is_some_and(|part| {
+            let is_to = |what: &Did| matches!(what, Did::Rename { to } if to.contains(part));
+            path.contains(part) || is_to(&what)
+        });
+        let result = match (dies && syncs, fails) {
+            (true, _) => Err(io::Error::other("The power is off")),
+            (false, true) => Err(io::Error::from_raw_os_error(EIO)),
+            (false, false) => work(self),
         };
         self.power &= !dies;
         let result = result.and_then(|value| match dies {
@@ -346,5 +367,6 @@ impl State {
         self.plan = FaultPlan::default();
         self.changes = 0;
         self.syncs = 0;
+        self.reads = 0;
     }
 }

@@ -19,7 +19,7 @@ pub mod names;
 pub mod segment;
 pub mod traits;
 
-pub use error::{ErrorKind, StoreError};
+pub use error::{ErrorKind, StoreError, twice};
 pub use ids::{Incarnation, Nonce, WriteId};
 pub use traits::{
     BlobWriter, Blobs, Damage, Outcome, Registered, Registers, ScanEnd, Scanned, Slot, Slots,

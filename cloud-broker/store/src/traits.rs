@@ -40,6 +40,11 @@ pub trait Blobs: Debug + Send + Sync {
     /// The bytes of `range`, cut at the object's end. Fails with `NotFound`.
     fn get(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError>;
 
+    /// What reads gave is not what was written: the next ones ask the disk itself, if they can.
+    fn forget(&self, name: &str) {
+        let _ = name;
+    }
+
     /// Removes the object; a missing one is no error.
     fn delete(&self, name: &str) -> Result<(), StoreError>;
 
@@ -99,6 +104,11 @@ pub trait Slots: Debug + Send + Sync {
     /// bytes are as the disk gave them: check the batch CRC of what is cold. Fails with
     /// `NotFound` where nothing is, with `Damaged` where a frame cannot be read.
     fn get(&self, slot: Slot, range: Range<u64>) -> Result<Bytes, StoreError>;
+
+    /// As [`Blobs::forget`], for what [`Slots::get`] gives.
+    fn forget(&self, slot: Slot) {
+        let _ = slot;
+    }
 
     /// Reads a journal in order from `from` to its end: headers and indexes, and the payload of
     /// the last frame alone, which is the only one that can be torn. Where it returns, all it

@@ -132,12 +132,11 @@ impl Recovery {
     /// Chunks cannot be read. What lay in them is lost, and its offsets are never given again, in
     /// the shards (by number) whose snapshot does not reach beyond them.
     pub fn handle_damage(&mut self, shards: Vec<bool>) {
-        for gathered in self.parts.values_mut() {
-            let hit = shards
-                .get(gathered.part.shard as usize)
-                .copied()
-                .unwrap_or(false);
-            gathered.doubtful |= hit;
+        let count = u32::try_from(shards.len()).unwrap_or(u32::MAX);
+        for ((topic, partition), gathered) in &mut self.parts {
+            // Most of them have no snapshot that says which shard is theirs.
+            let shard = catalog::shard(topic, *partition, count);
+            gathered.doubtful |= shards.get(shard as usize).copied().unwrap_or(false);
         }
         self.damaged
             .resize(self.damaged.len().max(shards.len()), false);
@@ -332,5 +331,24 @@ fn replay(part: &mut Part, entry: &Entry) {
         };
         part.producers
             .advance(id, entry.producer_epoch, batch, arrival);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_casts_doubt_on_the_shards_that_it_hit() {
+        let mut recovery = Recovery::default();
+        for partition in 0..16 {
+            recovery.lies_in_segments([7; 16], partition, 5);
+        }
+        let is_hit = |shard: u32| shard % 2 == 1;
+        recovery.handle_damage((0..16).map(is_hit).collect());
+        for ((topic, partition), gathered) in &recovery.parts {
+            let shard = catalog::shard(topic, *partition, 16);
+            assert_eq!(gathered.doubtful, is_hit(shard), "{partition}");
+        }
     }
 }

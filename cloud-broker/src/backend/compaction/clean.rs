@@ -29,6 +29,16 @@ impl Compactor {
         Ok(())
     }
 
+    /// Deletes objects of which no manifest was ever told.
+    pub(super) fn discard(&mut self, shard: u32, names: impl Iterator<Item = String>) {
+        for name in names {
+            if let Err(error) = self.shared.store.blobs.delete(&name) {
+                tracing::debug!("An object that nobody needs stays: {error}");
+                self.abandoned.push((shard, name));
+            }
+        }
+    }
+
     /// Deletes objects that were written for nothing. The manifest has been changed, or read, since:
     /// one that it names after all stays.
     pub(super) fn delete_abandoned(&mut self, shard: u32) {

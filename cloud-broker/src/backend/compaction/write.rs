@@ -11,7 +11,7 @@ use headwater_store::{ErrorKind, StoreError, names};
 use super::Compactor;
 use super::gather::{Gathered, find};
 use super::publish::Part;
-use crate::backend::read::{JournalBatch, read_together};
+use crate::backend::read::{JournalBatch, read_again, read_together};
 
 /// A segment that is durable and that no manifest names.
 #[derive(Debug)]
@@ -108,11 +108,14 @@ impl<'a> Writing<'a> {
         let slots = &*shared.store.slots;
         read_together(slots, &shared.incarnations, &part.batches, |batch, read| {
             let entry = find(gathered, part, batch.place, batch.base_offset);
-            let done = match (read, entry) {
-                (JournalBatch::Whole(_, bytes), Some(entry)) => self.put(entry, &bytes)?,
-                (JournalBatch::Whole(..) | JournalBatch::Damaged | JournalBatch::Moved, _) => false,
+            let mut put = |read| match (read, entry) {
+                (JournalBatch::Whole(_, bytes), Some(entry)) => self.put(entry, &bytes),
+                (JournalBatch::Whole(..) | JournalBatch::Damaged | JournalBatch::Moved, _) => {
+                    Ok(false)
+                }
             };
-            if !done {
+            // A batch's checksum does not cover its epoch, which the entry tells.
+            if !put(read)? && !put(read_again(slots, &shared.incarnations, batch)?)? {
                 let lost = batch.base_offset..batch.end_offset();
                 shared.lose(part.partition, lost, &"the journal");
             }
@@ -160,7 +163,7 @@ impl<'a> Writing<'a> {
             tracing::debug!("{name} was not finished: {error}");
             // It may be there all the same.
             self.compactor
-                .abandon_names(self.shard, std::iter::once(name.clone()));
+                .discard(self.shard, std::iter::once(name.clone()));
         }
         self.done.push(NewSegment {
             name,
@@ -191,7 +194,7 @@ impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let names = std::mem::take(&mut self.done).into_iter();
         self.compactor
-            .abandon_names(self.shard, names.map(|new| new.name));
+            .discard(self.shard, names.map(|new| new.name));
     }
 }
 

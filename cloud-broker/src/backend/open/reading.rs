@@ -13,7 +13,7 @@ use headwater_store::format::manifest::Manifest;
 use headwater_store::format::snapshot::{self, Snapshot};
 use headwater_store::segment::RunId;
 use headwater_store::traits::Slot;
-use headwater_store::{ErrorKind, Incarnation, Scanned, Store, StoreError};
+use headwater_store::{ErrorKind, Incarnation, Scanned, Store, StoreError, twice};
 use headwater_wire::batch::{self, Header};
 
 use super::put_tombstone;
@@ -90,6 +90,11 @@ impl<'a> Reading<'a> {
                 let journal = self.journals.iter().position(|inc| *inc == reference.inc());
                 // One that reaches into no journal comes before them all.
                 self.covered[shard] = journal.map_or((0, 0), |at| (at, reference.next_seq));
+                let good = claim.manifest.snapshots.len() - usize::from(missing.is_some());
+                let is_old = { snapshot.state.partitions.iter() }
+                    .any(|partition| partition.next_offset > 0 && partition.epochs.is_empty());
+                // The next one is written twice again, and says all that a snapshot can.
+                self.found[shard].changed |= good < COPIES || is_old;
                 self.recovery.load(snapshot.state);
             } else if let Some(error) = missing {
                 if !is_whole(&claim.manifest) {
@@ -236,10 +241,6 @@ impl<'a> Reading<'a> {
             seq: place.seq,
         };
         let first = u64::from(place.pos);
-        let bytes = self
-            .store
-            .slots
-            .get(slot, first..first + u64::from(place.len))?;
         let damaged = |error: batch::BatchError| {
             StoreError::new(
                 ErrorKind::Damaged,
@@ -248,8 +249,14 @@ impl<'a> Reading<'a> {
             )
             .because(error)
         };
-        let header = Header::parse_exact(&bytes).map_err(damaged)?;
-        batch::check_crc(&bytes, &header).map_err(damaged)?;
+        let slots = &self.store.slots;
+        let read = || {
+            let bytes = slots.get(slot, first..first + u64::from(place.len))?;
+            let header = Header::parse_exact(&bytes).map_err(damaged)?;
+            batch::check_crc(&bytes, &header).map_err(damaged)?;
+            Ok((header, bytes))
+        };
+        let (header, bytes) = twice(read, || slots.forget(slot))?;
         let mut validator = Validator::default();
         let records = validator.records(&header, &bytes).map_err(damaged)?;
         for record in batch::records(&header, records) {
@@ -339,9 +346,15 @@ fn add_runs(manifest: &Manifest, all: &mut BTreeMap<RunId, Runs>) {
     }
 }
 
+/// Good copies of a snapshot that a shard should have.
+const COPIES: usize = 2;
+
 fn read_snapshot(store: &Store, name: &str) -> Result<Snapshot, StoreError> {
-    let bytes = store.blobs.get(name, 0..u64::MAX)?;
-    snapshot::decode(&bytes).map_err(|error| StoreError::format("Cannot read", name, error))
+    let read = || {
+        let bytes = store.blobs.get(name, 0..u64::MAX)?;
+        snapshot::decode(&bytes).map_err(|error| StoreError::format("Cannot read", name, error))
+    };
+    twice(read, || store.blobs.forget(name))
 }
 
 #[cfg(test)]

@@ -35,10 +35,32 @@ pub(in crate::backend) fn read_together(
         rest = behind;
         let bytes = read(slots, incarnations, first.place, range(together))?;
         for batch in together {
-            each(batch, take(batch, first.place.pos, &bytes))?;
+            let taken = match take(batch, first.place.pos, &bytes) {
+                JournalBatch::Damaged => read_again(slots, incarnations, batch)?,
+                taken => taken,
+            };
+            each(batch, taken)?;
         }
     }
     Ok(())
+}
+
+/// Reads one batch again. Damage is what is read so twice: a bit may have turned round on its way
+/// from the disk.
+///
+/// # Errors
+/// What the store says; damage is no error.
+pub(in crate::backend) fn read_again(
+    slots: &dyn Slots,
+    incarnations: &[Incarnation],
+    batch: &Indexed,
+) -> Result<JournalBatch, StoreError> {
+    if let Some(slot) = slot(incarnations, batch.place) {
+        slots.forget(slot);
+    }
+    let range = range(std::slice::from_ref(batch));
+    let bytes = read(slots, incarnations, batch.place, range)?;
+    Ok(take(batch, batch.place.pos, &bytes))
 }
 
 /// What a read of one range gave.
@@ -54,12 +76,8 @@ fn read(
     place: Place,
     range: Range<u64>,
 ) -> Result<Read, StoreError> {
-    let Some(inc) = incarnations.get(place.journal as usize) else {
+    let Some(slot) = slot(incarnations, place) else {
         return Ok(Read::Damaged);
-    };
-    let slot = Slot {
-        inc: *inc,
-        seq: place.seq,
     };
     match slots.get(slot, range) {
         Ok(bytes) => Ok(Read::Bytes(bytes)),
@@ -67,6 +85,12 @@ fn read(
         Err(error) if error.kind == ErrorKind::NotFound => Ok(Read::Moved),
         Err(error) => Err(error),
     }
+}
+
+fn slot(incarnations: &[Incarnation], place: Place) -> Option<Slot> {
+    let inc = *incarnations.get(place.journal as usize)?;
+    let seq = place.seq;
+    Some(Slot { inc, seq })
 }
 
 fn take(batch: &Indexed, from: u32, read: &Read) -> JournalBatch {

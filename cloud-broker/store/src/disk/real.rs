@@ -171,6 +171,12 @@ impl DiskFile for RealFile {
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
+
+    #[cfg(target_os = "linux")]
+    fn forget(&self) {
+        // Only a wish: what cannot be forgotten is read as before.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+    }
 }
 
 /// What is in a directory, sorted; nothing if there is none.

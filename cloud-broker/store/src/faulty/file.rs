@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use super::random::Random;
 use super::{Did, FakeDisk};
 use crate::disk::DiskFile;
+use crate::error::EIO;
 
 /// Power loss tears between these.
 const SECTOR_BYTES: usize = 512;
@@ -142,6 +143,13 @@ impl DiskFile for FakeFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let mut state = self.disk.lock();
         state.check(self.life)?;
+        if let Some((part, from, to)) = state.plan.unreadable
+            && self.path.contains(part)
+            && position < to
+            && position + buffer.len() as u64 > from
+        {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         let short = state.plan.short && buffer.len() > 1;
         let count = match short {
             true => 1 + size(state.random.below(buffer.len() as u64))?,
@@ -151,6 +159,13 @@ impl DiskFile for FakeFile {
         let there = bytes.get(size(position)?..).unwrap_or_default();
         let count = count.min(there.len());
         buffer[..count].copy_from_slice(&there[..count]);
+        if count > 0 && !self.path.starts_with("registers") {
+            state.reads += 1;
+            if state.plan.flip_read == Some(state.reads) {
+                let bit = size(state.random.below(8 * count as u64))?;
+                buffer[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
         Ok(count)
     }
 
@@ -225,9 +240,6 @@ impl DiskFile for FakeFile {
         })
     }
 }
-
-/// Input/output error.
-const EIO: i32 = 5;
 
 fn size(number: u64) -> io::Result<usize> {
     usize::try_from(number).map_err(|_| io::ErrorKind::InvalidInput.into())

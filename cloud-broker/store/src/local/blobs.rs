@@ -97,7 +97,15 @@ impl Blobs for LocalBlobs {
     fn get(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         let path = path(name)?;
         self.read(&path, range)
-            .map_err(|error| StoreError::io("Cannot read", self.disk.show(&path), error))
+            .map_err(|error| StoreError::read("Cannot read", self.disk.show(&path), error))
+    }
+
+    fn forget(&self, name: &str) {
+        if let Ok(file) = path(name).map(|path| self.disk.open(&path))
+            && let Ok(file) = file
+        {
+            file.forget();
+        }
     }
 
     fn delete(&self, name: &str) -> Result<(), StoreError> {

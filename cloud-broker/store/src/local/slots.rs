@@ -116,9 +116,18 @@ impl Slots for LocalSlots {
             // A file that was given up meanwhile may already hold something else.
             if self.is_current(slot.inc, first_seq, file_id) {
                 let path = layout::path(slot.inc, first_seq);
-                return read
-                    .map_err(|error| StoreError::io("Cannot read", self.disk.show(&path), error));
+                return read.map_err(|error| {
+                    StoreError::read("Cannot read", self.disk.show(&path), error)
+                });
             }
+        }
+    }
+
+    fn forget(&self, slot: Slot) {
+        if let Ok((first_seq, file_id, _)) = self.place(slot)
+            && let Ok(file) = self.file(slot.inc, first_seq, file_id)
+        {
+            file.forget();
         }
     }
 
@@ -274,11 +283,20 @@ impl LocalSlots {
         file_id: u64,
         part: Place,
     ) -> std::io::Result<Bytes> {
-        let open = || self.disk.open(&layout::path(inc, first_seq));
-        let file = self.handles.file(file_id, open)?;
+        let file = self.file(inc, first_seq, file_id)?;
         let mut bytes = vec![0; part.bytes as usize];
         disk::read_exact_at(&*file, &mut bytes, part.position)?;
         Ok(bytes.into())
+    }
+
+    fn file(
+        &self,
+        inc: Incarnation,
+        first_seq: u64,
+        file_id: u64,
+    ) -> std::io::Result<Arc<dyn DiskFile>> {
+        let open = || self.disk.open(&layout::path(inc, first_seq));
+        self.handles.file(file_id, open)
     }
 
     fn is_current(&self, inc: Incarnation, first_seq: u64, file_id: u64) -> bool {

@@ -85,16 +85,19 @@ impl<'a> Walk<'a> {
             });
         }
         let position = self.position;
-        let header = self
-            .header(position)?
-            .filter(|header| self.continues(header));
-        if let Some(header) = header
-            && let Some(frame) = self.frame(header)
-        {
-            self.position += whole_pages(header.frame_bytes());
+        let mut header = self.next_header()?;
+        let mut frame = header.and_then(|header| self.frame(header));
+        if frame.is_none() {
+            // Damage is what is read so twice: a bit may have turned round on its way.
+            self.window.forget();
+            header = self.next_header()?;
+            frame = header.and_then(|header| self.frame(header));
+        }
+        if let Some(frame) = frame {
+            self.position += whole_pages(frame.header.frame_bytes());
             self.chain = Chain {
-                next: header.link.seq + 1,
-                nonce: Some(header.link.nonce),
+                next: frame.header.link.seq + 1,
+                nonce: Some(frame.header.link.nonce),
             };
             return Ok(Step::Frame(frame));
         }
@@ -120,8 +123,20 @@ impl<'a> Walk<'a> {
     /// True if the frame's payload is what its header says.
     pub(super) fn payload_is_whole(&mut self, frame: &Frame) -> bool {
         let position = frame.place.position + frame.header.payload_pos();
-        let crc = self.window.crc(position, frame.header.payload_len.into());
-        crc == Some(frame.header.payload_crc)
+        let len = frame.header.payload_len.into();
+        for _ in 0..2 {
+            if self.window.crc(position, len) == Some(frame.header.payload_crc) {
+                return true;
+            }
+            self.window.forget();
+        }
+        false
+    }
+
+    /// The header here, if it continues the chain.
+    fn next_header(&mut self) -> Result<Option<Header>, FormatError> {
+        let header = self.header(self.position)?;
+        Ok(header.filter(|header| self.continues(header)))
     }
 
     /// A header at `position`, if there is one that can be believed.

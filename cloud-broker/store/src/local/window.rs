@@ -64,6 +64,12 @@ impl<'a> Window<'a> {
         Some(crc)
     }
 
+    /// What comes next is read anew. Not past the system's cache: that may hold all there is of a
+    /// last frame, see `tail`.
+    pub(super) fn forget(&mut self) {
+        self.bytes.clear();
+    }
+
     fn load(&mut self, position: u64, count: u64) -> bool {
         let Ok(count) = usize::try_from(count) else {
             return false;

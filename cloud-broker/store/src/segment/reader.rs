@@ -7,7 +7,7 @@ use headwater_wire::crc;
 
 use super::cache::{IndexFound, Segments};
 use super::recover;
-use crate::error::{ErrorKind, StoreError};
+use crate::error::{ErrorKind, StoreError, twice};
 use crate::format::FormatError;
 use crate::format::segment::block::{self, SegmentBatch};
 use crate::format::segment::{Block, Directory, FOOTER_BYTES, Footer, Run, RunId, RunIndex};
@@ -185,14 +185,24 @@ impl Segment {
         let Some(run) = self.run(id) else {
             return Ok(());
         };
-        let bytes = self
-            .segments
-            .blobs()
-            .get(&self.name, first.pos..last.end())?;
-        let mut rest = bytes;
+        let blobs = self.segments.blobs();
+        // What the disk cannot give at once it may give in part.
+        let get = |range| match blobs.get(&self.name, range) {
+            Err(error) if error.kind == ErrorKind::Damaged => Ok(Bytes::new()),
+            got => got,
+        };
+        let mut rest = get(first.pos..last.end())?;
         for block in blocks {
             let bytes = rest.split_to((block.len as usize).min(rest.len()));
-            let opened = block::open(&bytes, run, block);
+            let mut opened = block::open(&bytes, run, block);
+            if !opened.lost.is_empty() {
+                blobs.forget(&self.name);
+                let bytes = get(block.pos..block.end())?;
+                let again = block::open(&bytes, run, block);
+                if again.batches.len() > opened.batches.len() {
+                    opened = again;
+                }
+            }
             found.batches.extend(opened.batches);
             found
                 .lost
@@ -280,8 +290,11 @@ impl Directories {
 /// Reads footer and directory; what is damaged is recovered from the blocks.
 pub(super) fn open(blobs: &dyn Blobs, name: &str, bytes: u64) -> Result<Directories, StoreError> {
     let end_pos = bytes.saturating_sub(END_BYTES);
-    let end = blobs.get(name, end_pos..bytes)?;
-    match read_directory(blobs, name, bytes, &end) {
+    let read = || {
+        let end = blobs.get(name, end_pos..bytes)?;
+        read_directory(blobs, name, bytes, &end)
+    };
+    match twice(read, || blobs.forget(name)) {
         Ok((footer, directory)) => Ok(Directories {
             directory,
             footer,
@@ -304,9 +317,12 @@ pub(super) fn load_index(
         return Err(StoreError::new(ErrorKind::NotFound, what, segment.name()));
     };
     let end = run.index_pos.saturating_add(run.index_len.into());
-    let bytes = blobs.get(segment.name(), run.index_pos..end)?;
-    RunIndex::decode(&bytes, run, &opened.footer)
-        .map_err(|error| StoreError::format("Cannot open", segment.name(), error))
+    let read = || {
+        let bytes = blobs.get(segment.name(), run.index_pos..end)?;
+        RunIndex::decode(&bytes, run, &opened.footer)
+            .map_err(|error| StoreError::format("Cannot open", segment.name(), error))
+    };
+    twice(read, || blobs.forget(segment.name()))
 }
 
 fn read_directory(

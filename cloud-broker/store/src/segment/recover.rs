@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use headwater_wire::crc;
 
 use super::reader::Directories;
 use super::writer::RunBuilder;
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError, twice};
 use crate::format::FormatError;
 use crate::format::segment::block::{self, HEAD_BYTES, Head, SegmentBatch};
 use crate::format::segment::{Block, Directory, Footer, HEADER_BYTES, Header, RunId, RunIndex};
@@ -17,6 +16,8 @@ use crate::traits::Blobs;
 
 /// Bytes that are searched at once.
 const WINDOW_BYTES: u64 = 1 << 20;
+/// Bytes that a disk can give or not.
+const PAGE_BYTES: u64 = 4096;
 /// Longest block that is looked into.
 const BLOCK_BYTES_MAX: u64 = 2 * crate::format::chunk::FRAME_BYTES_MAX;
 
@@ -36,14 +37,23 @@ pub(super) fn open(blobs: &dyn Blobs, name: &str, bytes: u64) -> Result<Director
     let mut found = Recovered::default();
     let mut pos = HEADER_BYTES as u64;
     while let Some(at) = next_head(blobs, name, pos..bytes)? {
-        let head = blobs.get(name, at..at + HEAD_BYTES as u64)?;
         pos = at + 1;
-        let Ok(head) = Head::decode(&head) else {
-            continue;
+        let read = || {
+            let head = blobs.get(name, at..at + HEAD_BYTES as u64)?;
+            Head::decode(&head).map_err(fail)
+        };
+        let head = match twice(read, || blobs.forget(name)) {
+            Err(error) if error.kind == ErrorKind::Damaged => continue,
+            head => head?,
         };
         let end = at.saturating_add(head.block_bytes());
         if head.block_bytes() <= BLOCK_BYTES_MAX && end <= bytes {
-            found.add(at, head.id, &blobs.get(name, at..end)?);
+            let read = || block::alone(&blobs.get(name, at..end)?, at).map_err(fail);
+            match twice(read, || blobs.forget(name)) {
+                Ok((block, batches)) => found.add(head.id, block, &batches),
+                Err(error) if error.kind == ErrorKind::Damaged => {}
+                Err(error) => return Err(error),
+            }
             pos = end;
         }
     }
@@ -69,7 +79,18 @@ fn next_head(blobs: &dyn Blobs, name: &str, range: Range<u64>) -> Result<Option<
     let mut window_bytes = magic.len() as u64;
     let mut pos = range.start;
     while pos < range.end {
-        let window = blobs.get(name, pos..pos.saturating_add(window_bytes).min(range.end))?;
+        let end = pos.saturating_add(window_bytes).min(range.end);
+        let window = match blobs.get(name, pos..end) {
+            // The disk cannot give all of it.
+            Err(error) if error.kind == ErrorKind::Damaged => {
+                match end - pos > PAGE_BYTES {
+                    true => window_bytes = PAGE_BYTES,
+                    false => pos = end,
+                }
+                continue;
+            }
+            window => window?,
+        };
         let mut places = window.windows(magic.len());
         if let Some(at) = places.position(|bytes| bytes == magic) {
             return Ok(Some(pos + at as u64));
@@ -88,11 +109,8 @@ struct Recovered {
 }
 
 impl Recovered {
-    /// Takes a block at `pos` if all of it is right and its batches follow what was found.
-    fn add(&mut self, pos: u64, id: RunId, bytes: &Bytes) {
-        let Ok((mut block, batches)) = block::alone(bytes, pos) else {
-            return;
-        };
+    /// Takes a block if its batches follow what was found.
+    fn add(&mut self, id: RunId, mut block: Block, batches: &[SegmentBatch]) {
         let (run, blocks) = self
             .runs
             .entry(id)

@@ -1,7 +1,7 @@
 //! Damage of every kind, at every place: told from a torn tail, and what follows is kept.
 
-use headwater_store::faulty::FakeDisk;
-use headwater_store::{ErrorKind, Store};
+use headwater_store::faulty::{FakeDisk, FaultPlan};
+use headwater_store::{ErrorKind, Scanned, Store};
 
 use crate::support::{Journal, Random, Writer, open};
 
@@ -80,6 +80,35 @@ fn one_bit_in_a_header_or_index_costs_its_slot_alone() {
         assert_eq!(again.lost(), journal.lost());
         assert!(again.end.sealed);
     }
+}
+
+/// Not a slot is lost, cut off as torn, or written again as it was misread.
+#[test]
+fn a_bit_that_turns_round_on_its_way_is_no_damage() {
+    let (disk, writer) = journal(4, false);
+    for read in 1.. {
+        disk.kill();
+        disk.plan(FaultPlan {
+            flip_read: Some(read),
+            ..FaultPlan::default()
+        });
+        let store = open(&disk).unwrap();
+        let mut slots = Vec::new();
+        let end = store.slots.scan(writer.inc, 0, &mut |scanned| {
+            slots.push(matches!(scanned, Scanned::Chunk { .. }));
+            Ok(())
+        });
+        let end = end.unwrap();
+        assert_eq!((end.next, end.torn), (20, None), "{read}");
+        assert_eq!(slots, [true; 20], "{read}");
+        if disk.reads() < read {
+            assert!(read > 5, "{read}");
+            break;
+        }
+    }
+    disk.kill();
+    let (_store, journal) = read(&disk, &writer);
+    assert_eq!((journal.lost(), journal.end.next), (Vec::new(), 20));
 }
 
 #[test]

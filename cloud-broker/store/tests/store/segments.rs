@@ -198,6 +198,27 @@ fn an_unfinished_segment_leaves_nothing() {
     assert_eq!(taken.unwrap_err().kind, ErrorKind::Exists);
 }
 
+/// Whichever read it is: footer, directory, index or blocks.
+#[test]
+fn a_bit_that_turns_round_on_its_way_costs_nothing() {
+    let sample = Sample::new(3);
+    let disk = FakeDisk::new(3);
+    let bytes = sample.write(&disk).bytes;
+    for read in 1.. {
+        disk.plan(FaultPlan {
+            flip_read: Some(read),
+            ..FaultPlan::default()
+        });
+        let segment = try_reopen(&disk, bytes).unwrap();
+        let lost = sample.count_lost(&segment);
+        assert_eq!((lost, segment.is_repaired()), (0, false), "{read}");
+        if disk.reads() < read {
+            assert!(read > 10, "{read}");
+            return;
+        }
+    }
+}
+
 /// Whenever the power goes while a segment is written, it is there whole or not at all.
 #[test]
 fn a_segment_is_whole_or_not_there() {

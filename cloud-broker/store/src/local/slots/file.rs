@@ -38,8 +38,14 @@ impl LocalSlots {
         let fail = |error| StoreError::io("Cannot read", &place, error);
         let file = self.disk.open(&path).map_err(fail)?;
         let mut window = Window::new(&*file).map_err(fail)?;
-        let header = first_page(&mut window)
-            .map_err(|error| StoreError::format("Cannot read", &place, error))?;
+        let mut header = || {
+            let found = first_page(&mut window);
+            found.map_err(|error| StoreError::format("Cannot read", &place, error))
+        };
+        let header = match header()? {
+            Some(header) => Some(header),
+            None => header()?,
+        };
         let header = header.filter(|header| header.inc == inc && header.first_seq == first_seq);
         let bytes = window.len();
         Ok(JournalFile {
@@ -97,6 +103,10 @@ fn first_page(window: &mut Window<'_>) -> Result<Option<FileHeader>, FormatError
         Err(error @ FormatError::UnknownFormat { .. }) if journal_file::has_checksum(bytes) => {
             Err(error)
         }
-        Err(_) => Ok(None),
+        Err(_) => {
+            // Asked again, it is read again.
+            window.forget();
+            Ok(None)
+        }
     }
 }

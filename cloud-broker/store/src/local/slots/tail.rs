@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::file::JournalFile;
 use super::{LocalSlots, Tail, TailFile, give_back};
-use crate::disk;
+use crate::disk::{self, DiskFile};
 use crate::error::StoreError;
 use crate::ids::{Incarnation, Nonce};
 use crate::local::index::{Place, Slots as SlotIndex};
@@ -102,8 +102,7 @@ impl LocalSlots {
             ..
         }) = last
         {
-            let mut frame = vec![0; *bytes as usize];
-            disk::read_exact_at(&*file.file, &mut frame, *position)?;
+            let mut frame = read_alike(&*file.file, *position, *bytes as usize)?;
             frame.resize(frame.len().next_multiple_of(PAGE_LEN), 0);
             disk::write_all_at(&*file.file, &mut [IoSlice::new(&frame)], *position)?;
         }
@@ -111,6 +110,20 @@ impl LocalSlots {
         self.disk.sync_dir(&layout::directory(file.inc))?;
         self.disk.sync_dir(layout::JOURNALS)
     }
+}
+
+/// What two reads in a row give: what is written again must be what was there.
+fn read_alike(file: &dyn DiskFile, position: u64, bytes: usize) -> std::io::Result<Vec<u8>> {
+    let mut before = Vec::new();
+    for _ in 0..READS_MAX {
+        let mut frame = vec![0; bytes];
+        disk::read_exact_at(file, &mut frame, position)?;
+        if frame == before {
+            return Ok(frame);
+        }
+        before = frame;
+    }
+    Err(std::io::Error::other("Each read gives other bytes"))
 }
 
 /// What reading the last file to its end has found.
@@ -168,3 +181,6 @@ fn read_end(file: &JournalFile, mut nonce: Nonce) -> Result<End, StoreError> {
         unreadable,
     })
 }
+
+/// So often a frame is read before its file is given up.
+const READS_MAX: usize = 4;
