@@ -116,16 +116,16 @@ impl Compactor {
     /// Puts all that a shard has in journals before the cut into segments.
     fn compact(&mut self, cut: CutState) -> Result<(), StoreError> {
         let shard = cut.shard;
-        self.settle(shard)?;
+        self.prepare(shard)?;
         let parts = self.parts(shard, &cut);
         let gathered = gather::gather(&self.shared, shard, &parts)?;
         let segments = self.write_segments(shard, &parts, gathered)?;
-        let snapshots = match cut.state {
-            Some(mut state) => {
-                self.add_epochs(&mut state);
-                self.write_snapshot(state, cut.next)?
+        let snapshots = match self.write_state(cut.state, cut.next) {
+            Ok(snapshots) => snapshots,
+            Err(error) => {
+                self.discard(shard, segments.into_iter().map(|new| new.name));
+                return Err(error);
             }
-            None => Vec::new(),
         };
         let told = Told {
             parts,
@@ -144,7 +144,22 @@ impl Compactor {
             }
             move_snapshots(fields, snapshots, next.inc, next.seq);
         })?;
-        self.give_up_journals()
+        // The cut is made, whether or not this works: it is tried again with every other.
+        if let Err(error) = self.give_up_journals() {
+            tracing::warn!("A journal that nobody needs stays for now: {error}");
+        }
+        Ok(())
+    }
+
+    /// What became of the last change is known afterwards, and nothing is there that was written
+    /// for it in vain: such objects do not gather, however often the next one fails.
+    pub(super) fn prepare(&mut self, shard: u32) -> Result<(), StoreError> {
+        self.settle(shard)?;
+        match self.abandoned.iter().any(|(of, _)| *of == shard) {
+            // Beyond the revision that would have named them they never will be.
+            true => self.change(shard, |_| {}),
+            false => Ok(()),
+        }
     }
 
     /// Changes a manifest in a way of which readers need not be told.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use headwater_broker_core::PartitionId;
 use headwater_broker_core::segments::{Candidate, mergeable, mostly_dead};
-use headwater_store::StoreError;
 use headwater_store::format::manifest::{Run, Segment};
-use headwater_store::segment::RunId;
+use headwater_store::segment::{RunId, RunIndex, Segment as OpenSegment};
+use headwater_store::{ErrorKind, StoreError};
 
 use super::Compactor;
 use super::compactor::Told;
 use super::publish::run_id;
 use super::write::{NewSegment, Writing};
+use crate::backend::shared::Shared;
 use crate::backend::table::Cell;
 
 impl Compactor {
@@ -77,9 +78,15 @@ impl Compactor {
             }
             let start = known.map_or(0, |(_, cell)| cell.start());
             for segment in old {
-                let open = shared.segments.open(&segment.name, segment.bytes)?;
-                let Some(index) = open.index(id)? else {
-                    continue;
+                let (open, index) = match open_run(&shared, segment, id) {
+                    Ok(Some(found)) => found,
+                    Ok(None) => continue,
+                    // Readers pass over it too. The others need not stay apart for its sake.
+                    Err(error) if is_gone(&error) => {
+                        lose_run(&shared, known, segment, id, &error);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
                 };
                 for block in index.from_offset(start) {
                     let found = open.read_block(id, block)?;
@@ -115,6 +122,36 @@ fn candidate(segment: &Segment, cells: &Cells, doubtful: bool) -> Candidate<RunI
 
 /// The partitions of a shard that are known.
 type Cells = BTreeMap<RunId, (PartitionId, Arc<Cell>)>;
+
+/// What one segment says of one partition.
+fn open_run(
+    shared: &Shared,
+    segment: &Segment,
+    id: RunId,
+) -> Result<Option<(OpenSegment, Arc<RunIndex>)>, StoreError> {
+    let open = shared.segments.open(&segment.name, segment.bytes)?;
+    let index = open.index(id)?;
+    Ok(index.map(|index| (open, index)))
+}
+
+fn is_gone(error: &StoreError) -> bool {
+    matches!(error.kind, ErrorKind::Damaged | ErrorKind::NotFound)
+}
+
+/// Nothing is left of what a segment has of a partition.
+fn lose_run(
+    shared: &Shared,
+    known: Option<&(PartitionId, Arc<Cell>)>,
+    segment: &Segment,
+    id: RunId,
+    error: &StoreError,
+) {
+    let run = segment.runs.iter().find(|run| id_of(run) == id);
+    if let (Some((partition, _)), Some(run)) = (known, run) {
+        let offset = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+        shared.lose(*partition, offset(run.from)..offset(run.to), error);
+    }
+}
 
 fn id_of(run: &Run) -> RunId {
     let topic = run.topic.as_slice().try_into().unwrap_or_default();

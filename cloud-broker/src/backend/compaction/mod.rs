@@ -15,8 +15,9 @@ mod retain;
 mod snapshot;
 mod write;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -46,6 +47,8 @@ pub(super) struct Compaction {
     /// The cut that is being worked on.
     open: Option<(u32, Cut)>,
     tidied: Option<Millis>,
+    /// By shard: how often in a row its cut has failed.
+    failures: BTreeMap<u32, u32>,
 }
 
 /// The compactor's thread, and how to speak to it.
@@ -84,6 +87,7 @@ impl Compaction {
             thread: None,
             open: None,
             tidied: None,
+            failures: BTreeMap::new(),
         }
     }
 
@@ -189,7 +193,13 @@ impl Compaction {
                 self.ended(done);
                 true
             }
-            Err(_) => false,
+            Err(TryRecvError::Empty) => false,
+            Err(TryRecvError::Disconnected) => {
+                // It says so when it is joined. The next task begins another.
+                self.thread = None;
+                self.ended(false);
+                true
+            }
         }
     }
 
@@ -215,9 +225,14 @@ impl Compaction {
         let Some((shard, cut)) = self.open.take() else {
             return;
         };
-        if !done {
+        if done {
+            self.failures.remove(&shard);
+        } else {
             let now = (self.shared.options.monotonic)();
-            let retry = now.plus(RETRY_MS.max(self.shared.options.retry_ms.into()));
+            let failures = self.failures.entry(shard).or_default();
+            let least = RETRY_MS.max(self.shared.options.retry_ms.into());
+            let retry = now.plus(least.saturating_mul(1 << *failures));
+            *failures = (*failures + 1).min(DOUBLINGS_MAX);
             self.backlogs.restore(shard, cut, retry);
             if let Some(changed) = self.changed.get_mut(shard as usize) {
                 *changed = true;
@@ -241,6 +256,8 @@ impl Thread {
             let compactor = compactor.lock().unwrap_or_else(PoisonError::into_inner);
             compactor.stop_switch()
         };
+        // One before this one may have been stopped.
+        stop.store(false, Ordering::Release);
         let work = move || {
             for task in inbox {
                 let mut compactor = compactor.lock().unwrap_or_else(PoisonError::into_inner);
@@ -278,5 +295,7 @@ impl Drop for Thread {
     }
 }
 
-/// A cut that failed is tried again after so long.
+/// A cut that failed is tried again after so long; twice as long each time that it fails again.
 const RETRY_MS: i64 = 1000;
+/// So often at most: about a minute.
+const DOUBLINGS_MAX: u32 = 6;

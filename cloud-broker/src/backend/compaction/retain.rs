@@ -19,17 +19,27 @@ impl Compactor {
         let (wall, monotonic) = ((options.clock)(), (options.monotonic)());
         let registers = &*self.shared.store.registers;
         self.is_clock_right = self.shared.clock.look(registers, wall, monotonic);
+        let mut done = Ok(());
         for shard in 0..u32::try_from(self.claims.len()).unwrap_or(u32::MAX) {
             if self.is_stopping() {
                 return Ok(());
             }
-            self.settle(shard)?;
-            self.tidy_shard(shard)?;
-            if self.shared.gate.trouble().is_none() {
-                self.merge(shard)?;
+            // What is wrong with one shard is no reason to keep what another need not.
+            if let Err(error) = self.tidy_and_merge(shard) {
+                done = Err(error);
             }
         }
-        self.give_up_journals()
+        let given_up = self.give_up_journals();
+        done.and(given_up)
+    }
+
+    fn tidy_and_merge(&mut self, shard: u32) -> Result<(), StoreError> {
+        self.prepare(shard)?;
+        self.tidy_shard(shard)?;
+        match self.shared.gate.trouble() {
+            None => self.merge(shard),
+            Some(_) => Ok(()),
+        }
     }
 
     fn tidy_shard(&mut self, shard: u32) -> Result<(), StoreError> {

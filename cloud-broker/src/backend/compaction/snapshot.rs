@@ -9,6 +9,19 @@ use headwater_store::{StoreError, names};
 use super::Compactor;
 
 impl Compactor {
+    /// Writes a snapshot of what has changed.
+    pub(super) fn write_state(
+        &mut self,
+        state: Option<ShardState>,
+        next: Slot,
+    ) -> Result<Vec<SnapshotRef>, StoreError> {
+        let Some(mut state) = state else {
+            return Ok(Vec::new());
+        };
+        self.add_epochs(&mut state);
+        self.write_snapshot(state, next)
+    }
+
     /// Writes a snapshot, twice: once its journal is gone, nothing else tells what it says.
     pub(super) fn write_snapshot(
         &mut self,
@@ -32,7 +45,7 @@ impl Compactor {
             let name = names::snapshot(shard, epoch, self.inc, self.next_number());
             if let Err(error) = self.shared.store.blobs.put_new(&name, &bytes) {
                 let written = references.into_iter().map(|kept: SnapshotRef| kept.name);
-                self.abandon_names(shard, written.chain(std::iter::once(name)));
+                self.discard(shard, written.chain(std::iter::once(name)));
                 return Err(error);
             }
             references.push(SnapshotRef {
@@ -48,13 +61,12 @@ impl Compactor {
     /// Replaces a shard's snapshot; its journal stays.
     pub(in crate::backend) fn snapshot(
         &mut self,
-        mut state: ShardState,
+        state: ShardState,
         next: Slot,
     ) -> Result<(), StoreError> {
         let shard = state.shard;
-        self.settle(shard)?;
-        self.add_epochs(&mut state);
-        let new = self.write_snapshot(state, next)?;
+        self.prepare(shard)?;
+        let new = self.write_state(Some(state), next)?;
         self.replace_snapshots(shard, new)
     }
 }

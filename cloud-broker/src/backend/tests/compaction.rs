@@ -1,6 +1,8 @@
 //! The journal becomes segments: readers find the same records, journal and memory are given up,
 //! and wherever the power fails, nothing is lost and nothing is left over.
 
+mod failing;
+
 use std::collections::BTreeSet;
 
 use headwater_store::{Scanned, Store};
@@ -24,6 +26,13 @@ impl Site {
     pub(super) fn is_compacted(&self, partition: PartitionId) -> bool {
         let table = self.backend().shared.table.load();
         table[partition.index()].before(u32::MAX, 0).is_empty()
+    }
+
+    /// How the names of a shard's objects begin.
+    fn shard(&self, partition: PartitionId) -> String {
+        let (id, number) = self.backend().catalog().owner(partition).unwrap();
+        let shard = catalog::shard(&id, number, catalog::SHARDS);
+        format!("s/{shard:05x}/")
     }
 
     /// The store, while nobody works on it.
