@@ -164,7 +164,13 @@ fn assemble(parts: Parts, recovered: Recovered) -> (Arc<Shared>, Journal, Desk) 
         indexes,
         lanes,
         statuses,
+        adopted,
     } = recovered;
+    for name in adopted {
+        tracing::error!(
+            "The declaration of a stream is lost to damage, or it was deleted: what it holds is in {name}"
+        );
+    }
     let mut devices = Devices::default();
     devices.update(lanes, statuses);
     let mut cell = |(at, index)| {

@@ -5,6 +5,8 @@
 //! and [`Recovery::handle_damage`] in the order of the log, [`Recovery::handle_record`] for the
 //! records of the internal batches that it asked for, and [`Recovery::finish`].
 
+mod adopt;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub struct Recovered {
     pub lanes: Vec<LaneMoved>,
     /// All agents' newest status.
     pub statuses: Vec<StatusKept>,
+    /// Names of streams of which there is data, and whose record may have been lost to damage.
+    pub adopted: Vec<String>,
 }
 
 /// What the log says contradicts itself.
@@ -184,6 +188,7 @@ impl Recovery {
         declared: Vec<String>,
         settings: Settings,
     ) -> Result<Recovered, RecoveryError> {
+        let adopted = self.adopt()?;
         let catalog = Arc::new(self.catalog(declared)?);
         let bindings = self.bindings(&catalog)?;
         let chunk = Chunk {
@@ -215,6 +220,7 @@ impl Recovery {
             indexes,
             lanes,
             statuses,
+            adopted,
         })
     }
 

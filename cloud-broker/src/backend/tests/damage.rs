@@ -74,6 +74,61 @@ fn offsets_that_may_have_been_given_are_never_given_again() {
 }
 
 #[test]
+fn a_stream_whose_declaration_is_damaged_keeps_its_records() {
+    let mut site = Site::new(1);
+    site.compact_after(6);
+    site.options.delete_grace_ms = 0;
+    site.options.recent_bytes = 0;
+    site.start().unwrap();
+    let spec = StreamSpec {
+        retention_ms: Some(1),
+        ..StreamSpec::new("short")
+    };
+    // Slot 1.
+    let stream = wait(site.backend().create_stream(spec)).unwrap();
+    let [moved, new] = [0, 1].map(|at| Site::apart(&stream)[at]);
+    let expected: Vec<_> = (0..6).map(|n| n.to_string()).collect();
+    for value in &expected {
+        site.append(moved, value);
+    }
+    site.until(|site| site.is_compacted(moved));
+    site.append(new, "in the journal");
+    site.damage_index(1);
+    site.kill();
+    let name = format!(
+        "recovered-{}",
+        headwater_broker_core::uuid::format(&stream.id)
+    );
+    for round in 0..4 {
+        let catalog = site.backend().catalog();
+        assert!(catalog.by_name("short").is_none());
+        let found = Arc::clone(catalog.by_name(&name).expect("it has data"));
+        assert_eq!((found.id, found.spec.retention_ms), (stream.id, None));
+        let numbers = [moved, new].map(|id| catalog_number(&stream, id));
+        let [moved, new] = numbers.map(|number| found.partitions[number]);
+        assert_eq!(values(&site.records(moved)), expected, "{round}");
+        assert_eq!(values(&site.records(new)), ["in the journal"], "{round}");
+        // Long enough to look what may go.
+        site.since_boot.fetch_add(600_000, Ordering::Relaxed);
+        site.until(|site| site.is_compacted(new));
+        match round {
+            0 => site.kill(),
+            1 => site.restart(),
+            _ => site.lose_power(),
+        }
+    }
+    wait(site.backend().delete_stream(stream.id)).unwrap();
+    site.restart();
+    assert!(site.backend().catalog().by_id(&stream.id).is_none());
+    assert!(site.backend().catalog().by_name(&name).is_none());
+}
+
+fn catalog_number(stream: &Stream, id: PartitionId) -> usize {
+    let mut numbers = stream.partitions.iter();
+    numbers.position(|other| *other == id).unwrap()
+}
+
+#[test]
 fn a_batch_that_is_damaged_is_not_given_out() {
     let (mut site, [first, second]) = four_batches();
     let stored = site.backend().read(first, 0, 0).unwrap();

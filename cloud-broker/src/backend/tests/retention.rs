@@ -231,6 +231,7 @@ fn the_first_look_after_a_boot_trusts_no_clock_blindly() {
     let mut site = Site::keeping(Some(HOUR), None);
     let partition = Site::apart(&site.events())[0];
     site.append_two(partition);
+    site.backend = None;
     site.options.boot = "another".to_owned();
     site.now.store(50 * HOUR, Ordering::Relaxed);
     site.lose_power();
