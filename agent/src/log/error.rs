@@ -104,3 +104,9 @@ pub enum ReadError {
     #[error("Log is stopped")]
     Stopped,
 }
+
+/// Whether an error says that bytes are gone, and not that the system is short of something.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    error.raw_os_error().is_none_or(|code| code == EIO) || error.kind() == io::ErrorKind::NotFound
+}

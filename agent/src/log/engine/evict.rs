@@ -13,8 +13,9 @@ use headwater_agent_core::retention::oldest;
 use headwater_wire::batch::Header;
 use headwater_wire::uplink::{LossReason, LostRange, Position};
 
-use super::uplink::{is_damage, sealed};
+use super::uplink::sealed;
 use super::{Engine, Lane};
+use crate::log::error::is_damage;
 use crate::log::error::{AppendError, ReadError};
 use crate::log::segments::Reader;
 

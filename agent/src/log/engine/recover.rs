@@ -14,10 +14,9 @@ use headwater_wire::uplink::{BatchRange, LossReason, LostRange, Position};
 
 use super::cursor::Cursors;
 use super::lane::Entry;
-use super::uplink::is_damage;
 use super::{Engine, Lane, Rates};
 use crate::log::device::{IDENTITY_FILE, Identity};
-use crate::log::error::OpenError;
+use crate::log::error::{OpenError, is_damage};
 use crate::log::lock::{DirLock, hold};
 use crate::log::options::{LogOptions, MAX_BYTES_MIN};
 use crate::log::segments::{Reader, SEGMENT_RECORDS_MAX, Segments, Store, parse_dir_name};
@@ -45,6 +44,46 @@ impl Tail {
             },
             ..Self::default()
         }
+    }
+
+    /// No position below may be given out again. The journal says how far it went; where it does
+    /// not, a last segment that is `damaged` from there on may have had any number of records.
+    fn floor(&self, damaged: Option<Position>) -> Position {
+        let record = &self.record;
+        let reached = damaged.map(|first| match record.sent {
+            Position::END => Position(first.0.saturating_add(SEGMENT_RECORDS_MAX)),
+            sent => sent,
+        });
+        record.open_first.max(reached.unwrap_or(Position(0)))
+    }
+}
+
+/// Where a lane's segments end.
+struct SegmentsEnd {
+    at: Position,
+    /// From where on the last one is damaged, and why nothing of it can be read.
+    damage: Option<(Position, Option<io::Error>)>,
+}
+
+fn end_of(segments: &mut Segments, tail: &Tail, gone: Position) -> io::Result<SegmentsEnd> {
+    let record = &tail.record;
+    let sealed = tail.sealed.first();
+    let in_tail = sealed.map_or(record.open_first, |batch| batch.first);
+    let in_tail = in_tail.max(gone);
+    match segments.recover((record.fence_serial, record.fence_at), gone) {
+        Ok(last) => {
+            let at = last.map_or(in_tail, |last| last.next);
+            let damage = segments.is_cut().then_some((at, None));
+            Ok(SegmentsEnd { at, damage })
+        }
+        Err(error) if is_damage(&error) => {
+            let at = segments.last_first().unwrap_or(in_tail);
+            Ok(SegmentsEnd {
+                at,
+                damage: Some((at, Some(error))),
+            })
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -144,64 +183,54 @@ impl Engine {
         &mut self,
         now: Millis,
         name: LaneName,
-        tail: Tail,
+        mut tail: Tail,
         alarms: &mut Alarms,
     ) -> io::Result<Lane> {
-        let Tail {
-            record,
-            mut sealed,
-            losses,
-            events,
-        } = tail;
-        let gone = record.trimmed.max(record.evicted);
-        sealed.retain(|batch| batch.next > gone);
-        let in_tail = sealed
-            .first()
-            .map_or(record.open_first, |batch| batch.first)
-            .max(gone);
+        let gone = tail.record.trimmed.max(tail.record.evicted);
+        tail.sealed.retain(|batch| batch.next > gone);
         let mut segments = Segments::open(self.store.clone(), name.clone())?;
-        let mut floor = record.open_first;
-        let mut damage = None;
-        let start = match segments.recover((record.fence_serial, record.fence_at), gone) {
-            Ok(last) => last.map_or(in_tail, |last| last.next),
-            Err(error) if is_damage(&error) => {
-                let first = segments.last_first().unwrap_or(in_tail);
-                damage = Some((first, format!("{name}: last segment is damaged: {error}")));
-                // The journal says how far it went; where it does not, no position may be given
-                // out again all the same.
-                floor = floor.max(match record.sent {
-                    Position::END => Position(first.0 + SEGMENT_RECORDS_MAX),
-                    sent => sent,
-                });
-                first
-            }
-            Err(error) => return Err(error),
-        };
-        let device = &self.identity.device;
-        let mut lane = Lane::new(device, name, record, segments, self.options.batch_bytes);
-        lane.batcher.skip_to(start);
-        lane.recover_losses(losses);
+        let SegmentsEnd { at, damage } = end_of(&mut segments, &tail, gone)?;
+        let floor = tail.floor(damage.as_ref().map(|damage| damage.0));
+        let (device, batch_bytes) = (&self.identity.device, self.options.batch_bytes);
+        let mut lane = Lane::new(device, name, tail.record, segments, batch_bytes);
+        lane.batcher.skip_to(at);
+        lane.recover_losses(tail.losses);
         // What was declared lost before is not found once more.
-        if let Some((first, text)) = damage
+        if let Some((first, Some(error))) = damage
             && !lane.not_declared(first, Position(first.0 + 1)).is_empty()
         {
+            let text = format!("{}: last segment is damaged: {error}", lane.name);
             alarms.push(("damaged", text));
         }
-        for batch in sealed.into_iter().filter(|batch| batch.next > start) {
-            self.skip(&mut lane, batch.first, alarms)?;
-            lane.batcher.skip_to(batch.next);
-            lane.small.push_back(Entry::new(batch));
-        }
-        for batch in events.iter().filter(|batch| batch.next > start) {
-            self.skip(&mut lane, batch.first, alarms)?;
-            lane.batcher.reopen(now, &batch.bytes);
-        }
+        self.reopen(now, &mut lane, at, (tail.sealed, tail.events), alarms)?;
         self.skip(&mut lane, floor, alarms)?;
         lane.durable = lane.batcher.next();
         let acked = lane.record.acked.min(lane.sealed());
         lane.acknowledge(now, acked.max(lane.oldest()));
         lane.read_to = lane.acked;
         Ok(lane)
+    }
+
+    /// Takes what the journal holds of a lane behind its segments, which end at `from`: sealed
+    /// batches, then events.
+    fn reopen(
+        &mut self,
+        now: Millis,
+        lane: &mut Lane,
+        from: Position,
+        (sealed, events): (Vec<SealedBatch>, Vec<SealedBatch>),
+        alarms: &mut Alarms,
+    ) -> io::Result<()> {
+        for batch in sealed.into_iter().filter(|batch| batch.next > from) {
+            self.skip(lane, batch.first, alarms)?;
+            lane.batcher.skip_to(batch.next);
+            lane.small.push_back(Entry::new(batch));
+        }
+        for batch in events.iter().filter(|batch| batch.next > from) {
+            self.skip(lane, batch.first, alarms)?;
+            lane.batcher.reopen(now, &batch.bytes);
+        }
+        Ok(())
     }
 
     /// Goes on at `to`. Positions in between that nothing holds are declared lost.

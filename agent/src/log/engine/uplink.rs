@@ -13,6 +13,7 @@ use super::loss::UNKNOWN;
 use super::wrap::InHole;
 use super::{Engine, Lane, shared};
 use crate::log::error::ReadError;
+use crate::log::error::is_damage;
 use crate::log::segments::Reader;
 use crate::log::tail::range;
 
@@ -244,12 +245,6 @@ pub(super) fn sealed(bytes: Bytes) -> Option<SealedBatch> {
 
 pub(super) fn no_lane(name: &LaneName) -> ReadError {
     ReadError::NoLane(name.to_string())
-}
-
-/// Whether an error says that bytes are gone, and not that the system is short of something.
-pub(super) fn is_damage(error: &io::Error) -> bool {
-    const EIO: i32 = 5;
-    error.raw_os_error().is_none_or(|code| code == EIO) || error.kind() == io::ErrorKind::NotFound
 }
 
 pub(super) fn unless_damaged<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {

@@ -13,9 +13,11 @@ use redb::{
     TableDefinition, TableError, WriteTransaction,
 };
 
-use super::overlay::Overlay;
+use super::check::open_checked;
+use super::salvage::Salvage;
 use crate::log::device::LogId;
 use crate::log::disk::DiskFile;
+use crate::log::error::is_damage;
 use crate::log::space::Meter;
 use crate::log::tail::range;
 
@@ -40,6 +42,7 @@ pub(super) struct Db(Option<Open>);
 enum Open {
     Writer(Database),
     Reader(ReadOnlyDatabase),
+    Salvage(Salvage),
 }
 
 impl Db {
@@ -54,29 +57,48 @@ impl Db {
         })
     }
 
-    /// Opens a segment without ever changing its file.
-    pub(super) fn open_read_only(file: Arc<dyn DiskFile>, meter: Meter) -> io::Result<Self> {
-        let reader = guarded(|| {
-            let backend = Backend {
-                file: file.clone(),
-                meter,
-            };
+    /// Opens a segment without ever changing its file; `is_known` if it was found sound before. Of
+    /// one that is not, what can be found is there.
+    ///
+    /// # Errors
+    /// The disk's, and [`io::ErrorKind::InvalidData`] if nothing is found.
+    pub(super) fn open_read_only(
+        file: Arc<dyn DiskFile>,
+        meter: Meter,
+        is_known: bool,
+    ) -> io::Result<Self> {
+        if is_known && let Ok(reader) = Self::open_known(Arc::clone(&file), meter) {
+            return Ok(reader);
+        }
+        let checked = guarded(|| open_checked(Arc::clone(&file), READ_CACHE_BYTES));
+        match checked {
+            Ok(database) => Ok(Self::writer(database)),
+            Err(error) if is_damage(&error) => {
+                let salvage = Salvage::search(file)?;
+                let found = (!salvage.is_empty()).then_some(salvage);
+                found
+                    .map(|found| Self(Some(Open::Salvage(found))))
+                    .ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One that was closed, and found sound.
+    fn open_known(file: Arc<dyn DiskFile>, meter: Meter) -> io::Result<Self> {
+        guarded(|| {
             let mut builder = Builder::new();
             builder.set_cache_size(READ_CACHE_BYTES);
             builder
-                .open_read_only_with_backend(backend)
-                .map(Self::reader)
+                .open_read_only_with_backend(Backend { file, meter })
+                .map(|database| Self(Some(Open::Reader(database))))
                 .map_err(failed)
-        });
-        // One that was not closed has to be repaired first.
-        reader.or_else(|_| {
-            guarded(|| {
-                let mut builder = Builder::new();
-                builder.set_cache_size(READ_CACHE_BYTES);
-                let database = builder.create_with_backend(Overlay::new(file)?);
-                database.map(Self::writer).map_err(failed)
-            })
         })
+    }
+
+    /// Whether nothing in it is damaged.
+    pub(super) fn is_sound(&self) -> bool {
+        !matches!(self.0, Some(Open::Salvage(_)))
     }
 
     /// Whether redb never got as far as to finish an empty database in this file: it writes its
@@ -118,6 +140,9 @@ impl Db {
 
     /// The batch that begins at `first`.
     pub(super) fn batch(&self, first: Position) -> io::Result<Option<Bytes>> {
+        if let Some(Open::Salvage(salvage)) = &self.0 {
+            return salvage.batch(first);
+        }
         guarded(|| {
             let read = self.begin_read()?;
             let Some(table) = open_batches(&read)? else {
@@ -130,6 +155,9 @@ impl Db {
 
     /// The last batch that begins below `end`.
     pub(super) fn last_below(&self, end: Position) -> io::Result<Option<SealedBatch>> {
+        if let Some(Open::Salvage(salvage)) = &self.0 {
+            return salvage.last_below(end);
+        }
         guarded(|| {
             let read = self.begin_read()?;
             let Some(table) = open_batches(&read)? else {
@@ -148,6 +176,9 @@ impl Db {
 
     /// Where the first batch begins that begins at or behind `from`.
     pub(super) fn first_from(&self, from: Position) -> io::Result<Option<Position>> {
+        if let Some(Open::Salvage(salvage)) = &self.0 {
+            return Ok(salvage.nth_from(from, 0));
+        }
         guarded(|| {
             let read = self.begin_read()?;
             let Some(table) = open_batches(&read)? else {
@@ -163,6 +194,9 @@ impl Db {
 
     /// Where the batch begins that is the `nth` behind the one at `from`.
     pub(super) fn nth_from(&self, from: Position, nth: usize) -> io::Result<Option<Position>> {
+        if let Some(Open::Salvage(salvage)) = &self.0 {
+            return Ok(salvage.nth_from(from, nth));
+        }
         guarded(|| {
             let read = self.begin_read()?;
             let Some(table) = open_batches(&read)? else {
@@ -184,14 +218,11 @@ impl Db {
         Self(Some(Open::Writer(database)))
     }
 
-    fn reader(database: ReadOnlyDatabase) -> Self {
-        Self(Some(Open::Reader(database)))
-    }
-
     fn begin_read(&self) -> io::Result<ReadTransaction> {
         match &self.0 {
             Some(Open::Writer(database)) => database.begin_read().map_err(failed),
             Some(Open::Reader(database)) => database.begin_read().map_err(failed),
+            Some(Open::Salvage(_)) => Err(io::Error::other("the segment is damaged")),
             None => Err(io::Error::other("the segment is closed")),
         }
     }
@@ -207,6 +238,7 @@ impl Drop for Db {
         let closed = guarded(|| match open {
             Open::Writer(database) => database.close().map_err(failed),
             Open::Reader(database) => database.close().map_err(failed),
+            Open::Salvage(_) => Ok(()),
         });
         if let Err(error) = closed {
             tracing::debug!(%error, "Segment was not closed in order");
@@ -263,7 +295,7 @@ fn guarded<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     })
 }
 
-fn failed(error: impl Into<redb::Error>) -> io::Error {
+pub(super) fn failed(error: impl Into<redb::Error>) -> io::Error {
     match error.into() {
         redb::Error::Io(error) => error,
         redb::Error::Corrupted(what) => io::Error::new(io::ErrorKind::InvalidData, what),
@@ -306,6 +338,7 @@ impl fmt::Debug for Db {
         out.write_str(match &self.0 {
             Some(Open::Writer(_)) => "Db::Writer",
             Some(Open::Reader(_)) => "Db::Reader",
+            Some(Open::Salvage(_)) => "Db::Salvage",
             None => "Db",
         })
     }

@@ -3,11 +3,13 @@
 //! A segment's name says the first position it may hold and its serial; it counts up to where the
 //! next begins, so that one whose commit failed is superseded by the one that was begun after it.
 
+mod check;
 mod db;
 pub(super) mod names;
 mod overlay;
 mod reader;
 mod recover;
+mod salvage;
 
 use std::collections::VecDeque;
 use std::io;
@@ -56,6 +58,8 @@ pub(super) struct Segments {
     has_dir: bool,
     /// Bytes that the directory itself allocates.
     dir_bytes: u64,
+    /// The last segment is damaged: its last batch may have been behind the one that was found.
+    is_cut: bool,
 }
 
 #[derive(Debug)]
@@ -104,7 +108,13 @@ impl Segments {
             serial,
             has_dir,
             dir_bytes,
+            is_cut: false,
         })
+    }
+
+    /// Whether the last segment was damaged when it was recovered.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Where the oldest segment begins.

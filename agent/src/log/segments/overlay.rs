@@ -69,21 +69,26 @@ impl StorageBackend for Overlay {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let changes = self.changes();
-        if offset + out.len() as u64 > changes.bytes {
+        let end = offset.checked_add(out.len() as u64);
+        if end.is_none_or(|end| end > changes.bytes) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if changes.pages.is_empty() {
-            return self.file.read_at(offset, out);
-        }
-        let mut done = 0;
-        while done < out.len() {
-            let (number, range) = part(offset + done as u64, out.len() - done);
-            let into = &mut out[done..done + range.len()];
-            done += range.len();
-            match changes.pages.get(&number) {
-                Some(page) => into.copy_from_slice(&page[range]),
-                None => into.copy_from_slice(&self.page(number)?[range]),
+        let there = self.file.bytes()?.saturating_sub(offset);
+        let there = usize::try_from(there).map_or(out.len(), |there| there.min(out.len()));
+        let (old, new) = out.split_at_mut(there);
+        self.file.read_at(offset, old)?;
+        new.fill(0);
+        let end = offset + out.len() as u64;
+        let first = offset / PAGE_BYTES as u64;
+        for (number, page) in changes.pages.range(first..) {
+            let start = number * PAGE_BYTES as u64;
+            if start >= end {
+                break;
             }
+            let from = usize::try_from(offset.saturating_sub(start)).unwrap_or(PAGE_BYTES);
+            let into = usize::try_from(start.saturating_sub(offset)).unwrap_or(out.len());
+            let bytes = (PAGE_BYTES - from).min(out.len() - into);
+            out[into..into + bytes].copy_from_slice(&page[from..from + bytes]);
         }
         Ok(())
     }

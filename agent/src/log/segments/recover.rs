@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use headwater_agent_core::lane::SealedBatch;
 use headwater_wire::uplink::Position;
@@ -34,20 +35,16 @@ impl Segments {
                 // What a dead process wrote may be in memory only: nothing is sent before it is
                 // durable.
                 file.sync()?;
-                let may_grow = segment.serial > fence.0 && segment.allocated < SEGMENT_BYTES / 2;
                 let meter = self.store.meter.clone();
-                let open = if may_grow {
-                    Db::open
-                } else {
-                    Db::open_read_only
-                };
-                let db = open(file, meter)?;
+                let db = Db::open_read_only(Arc::clone(&file), meter.clone(), false)?;
                 let last = db.last_below(end)?.filter(|last| last.next > trimmed);
                 if last.is_some() {
-                    if may_grow {
+                    self.is_cut = !db.is_sound();
+                    db.close();
+                    let has_room = segment.allocated < SEGMENT_BYTES / 2;
+                    if segment.serial > fence.0 && has_room && !self.is_cut {
+                        let db = Db::open(file, meter)?;
                         self.writer = Some(Writer { db, is_new: false });
-                    } else {
-                        db.close();
                     }
                     self.remove_below(trimmed)?;
                     return Ok(last);
@@ -78,7 +75,7 @@ impl Segments {
     /// Whether the last batch below `end` ends at or below `trimmed`.
     fn ends_below(&self, path: &Path, end: Position, trimmed: Position) -> bool {
         let file = self.store.disk.open(path);
-        let db = file.and_then(|file| Db::open_read_only(file, self.store.meter.clone()));
+        let db = file.and_then(|file| Db::open_read_only(file, self.store.meter.clone(), false));
         let last = db.and_then(|db| {
             let last = db.last_below(end);
             db.close();

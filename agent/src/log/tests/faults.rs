@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_agent_core::lane::LaneName;
+use headwater_wire::batch::Header;
 
 use super::broker::Broker;
 use super::disk::FakeDisk;
@@ -221,6 +222,62 @@ fn a_bit_in_a_segment_costs_at_most_what_it_lies_in() {
         let (broker, _) = drain(&options);
         check_subset(&broker, number);
     }
+}
+
+#[test]
+fn a_damaged_batch_costs_no_other() {
+    for newest in [false, true] {
+        let (options, disk) = start(13);
+        let number = with_segments(&options);
+        let files = segments(&disk);
+        let file = if newest { files.last() } else { files.first() };
+        let mut lost = None;
+        disk.edit(file.unwrap(), |bytes| {
+            let mark = |window: &[u8]| {
+                window.starts_with(&[0; 8]) && window[12..] == [255, 255, 255, 255, 2]
+            };
+            let starts = bytes
+                .windows(17)
+                .enumerate()
+                .filter(|(_, window)| mark(window));
+            let start = starts.map(|(at, _)| at).nth(1).expect("a second batch");
+            lost = Header::parse(&bytes[start..])
+                .ok()
+                .map(|header| header.record_count);
+            bytes[start + 100] ^= 1;
+        });
+        let (broker, _) = drain(&options);
+        check_subset(&broker, number);
+        let losses = broker.taken(&lane()).losses;
+        let declared: u64 = losses.iter().map(|(from, to)| to.since(*from)).sum();
+        assert_eq!(
+            Some(declared),
+            lost.map(|records| u64::try_from(records).unwrap())
+        );
+    }
+}
+
+#[test]
+fn whatever_a_page_of_a_segment_says_is_survived() {
+    let (options, disk) = start(14);
+    let number = with_segments(&options);
+    let file = segments(&disk).swap_remove(0);
+    let mut random = Random::new(14);
+    for at in (0..16_u64).map(|_| random.index(64 << 10)) {
+        let mut was = Vec::new();
+        disk.edit(&file, |bytes| {
+            was.clone_from(bytes);
+            let end = bytes.len().min(at + 8);
+            bytes[at..end].fill(0xff);
+        });
+        let mut engine = Engine::open(options.clone()).expect("damage does not stop the log");
+        let lanes = engine.lane_states();
+        assert!(engine.next_batch(&lanes[0].name, lanes[0].oldest).is_ok());
+        drop(engine);
+        disk.edit(&file, |bytes| bytes.clone_from(&was));
+    }
+    let (broker, _) = drain(&options);
+    check_subset(&broker, number);
 }
 
 /// In order, nothing twice, and whatever is not there lies within a declared loss.
