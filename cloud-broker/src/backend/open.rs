@@ -13,7 +13,7 @@ use headwater_broker_core::segments::{Backlogs, Runs};
 use headwater_store::format::chunk::{Link, Reason, Tombstone, encode_tombstone};
 use headwater_store::format::manifest::Source;
 use headwater_store::segment::{RunId, Segments};
-use headwater_store::traits::{Registers, Slot};
+use headwater_store::traits::Slot;
 use headwater_store::{Incarnation, Nonce, Scanned, Store, StoreError};
 use headwater_wire::time::Millis;
 use tokio::sync::Semaphore;
@@ -46,7 +46,7 @@ pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> 
     let cluster = registers::open_cluster(&store)?;
     let mut claims = Vec::new();
     for shard in 0..cluster.shards {
-        claims.push(Claim::read(registers, shard)?);
+        claims.push(Claim::read(&store, shard)?);
     }
     let mut reading = Reading::new(&store, &claims);
     reading.load_snapshots()?;
@@ -70,7 +70,7 @@ pub(super) fn open(store: Store, options: Options) -> Result<Opened, OpenError> 
     let needed = |shard: u32, of: Incarnation| {
         damaged || { found.get(shard as usize) }.is_some_and(|found| found.journals.contains(&of))
     };
-    claim_all(registers, &mut claims, inc, &ends, needed)?;
+    claim_all(&store, &mut claims, inc, &ends, needed)?;
     sweep_orphans(&store, &claims);
     let ended = ended_journals(&store, inc)?;
 
@@ -263,16 +263,16 @@ fn end_journal(store: &Store, inc: Incarnation) -> Result<(), StoreError> {
 /// Begins the new journal, then makes every shard ours, in order. Journals in which a shard needs
 /// nothing are given up for it.
 fn claim_all(
-    registers: &dyn Registers,
+    store: &Store,
     claims: &mut [Claim],
     inc: Incarnation,
     ends: &BTreeMap<Incarnation, u64>,
     needed: impl Fn(u32, Incarnation) -> bool,
 ) -> Result<(), StoreError> {
-    registers::create_head(registers, inc)?;
+    registers::create_head(&*store.registers, inc)?;
     for (shard, claim) in (0..).zip(claims) {
         let needed = |source: &Source| needed(shard, source.inc());
-        claim.take(registers, inc, |of| ends.get(&of).copied(), needed)?;
+        claim.take(store, inc, |of| ends.get(&of).copied(), needed)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! each shard (`cluster.md` 2.4 to 2.7).
 
 mod claim;
+mod pages;
 
 use headwater_broker_core::catalog::SHARDS;
 use headwater_store::format::cluster::Cluster;

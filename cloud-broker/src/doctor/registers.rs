@@ -2,11 +2,11 @@
 
 use headwater_store::format::cluster::Cluster;
 use headwater_store::format::head::Head;
-use headwater_store::format::manifest::{self, Manifest};
+use headwater_store::format::manifest::{self, Manifest, Page};
 use headwater_store::format::member::Member;
 use headwater_store::format::producer_ids::ProducerIds;
 use headwater_store::format::{FormatError, snapshot};
-use headwater_store::{Store, names};
+use headwater_store::{Store, names, pages};
 
 use super::report::{Damage, Report};
 
@@ -24,6 +24,9 @@ pub(super) fn check(store: &Store, report: &mut Report) -> Vec<Manifest> {
             Err(what) => report.damaged(Damage::object(name, what)),
         }
     }
+    for manifest in &mut manifests {
+        unfold(store, manifest, report);
+    }
     for reference in manifests.iter().flat_map(|manifest| &manifest.snapshots) {
         report.snapshots += 1;
         if let Err(what) = read_snapshot(store, &reference.name) {
@@ -31,6 +34,32 @@ pub(super) fn check(store: &Store, report: &mut Report) -> Vec<Manifest> {
         }
     }
     manifests
+}
+
+/// Puts what the pages list before the manifest's own segments.
+fn unfold(store: &Store, manifest: &mut Manifest, report: &mut Report) {
+    let mut segments = Vec::new();
+    for page in &manifest.pages {
+        let mut listed = None;
+        for copy in [&page.name, &page.copy]
+            .into_iter()
+            .filter(|name| !name.is_empty())
+        {
+            // Each copy, so that what is wrong with one shows though the other is whole.
+            let alone = Page {
+                name: copy.clone(),
+                copy: String::new(),
+                ..page.known.clone()
+            };
+            match pages::read(&*store.blobs, manifest.shard, &alone, |_, _| {}) {
+                Ok(found) => listed = Some(found),
+                Err(error) => report.damaged(Damage::object(copy.as_str(), error)),
+            }
+        }
+        segments.extend(listed.unwrap_or_default());
+    }
+    segments.append(&mut manifest.segments);
+    manifest.segments = segments;
 }
 
 /// Reads a register as what its name says; gives it if it is a manifest.

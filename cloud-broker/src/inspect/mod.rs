@@ -14,7 +14,7 @@ use headwater_broker_core::uuid;
 use headwater_store::StoreError;
 use headwater_store::disk::CopyDisk;
 use headwater_store::format::{
-    chunk, journal_file, manifest, segment as segment_format, snapshot as snapshot_format,
+    chunk, journal_file, manifest, page, segment as segment_format, snapshot as snapshot_format,
 };
 use serde_json::{Value, json};
 
@@ -64,6 +64,7 @@ fn describe(source: &Source) -> Result<Value, StoreError> {
         Kind::Frame => journal::frame(&source.start(chunk::FRAME_BYTES_MAX)?, 0),
         Kind::Snapshot => snapshot::describe(&source.start(snapshot::BYTES_MAX)?),
         Kind::Manifest => register::manifest(&source.start(REGISTER_BYTES_MAX)?),
+        Kind::Page => register::page(&source.start(REGISTER_BYTES_MAX)?),
         Kind::Json => register::json(&source.start(REGISTER_BYTES_MAX)?),
     })
 }
@@ -76,6 +77,7 @@ enum Kind {
     Frame,
     Snapshot,
     Manifest,
+    Page,
     Json,
 }
 
@@ -87,6 +89,7 @@ fn kind_of(start: &[u8], place: &str) -> Kind {
         (chunk::MAGIC, Kind::Frame),
         (snapshot_format::MAGIC, Kind::Snapshot),
         (manifest::MAGIC, Kind::Manifest),
+        (page::MAGIC, Kind::Page),
         (*b"{\n  ", Kind::Json),
     ];
     let known = magics.iter().find(|(magic, _)| start.starts_with(magic));
@@ -95,6 +98,7 @@ fn kind_of(start: &[u8], place: &str) -> Kind {
         None if place.ends_with(".log") => Kind::JournalFile,
         None if place.contains("/g/") => Kind::Segment,
         None if place.contains("/x/") => Kind::Snapshot,
+        None if place.contains("/p/") => Kind::Page,
         None => Kind::Json,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use headwater_store::disk::Disk;
 use headwater_store::format::manifest::{self, Manifest};
+use headwater_store::format::page;
 use headwater_store::{ErrorKind, Registers, StoreError, local};
 use serde_json::{Map, Value, json};
 
@@ -66,6 +67,24 @@ pub(super) fn manifest(bytes: &[u8]) -> Value {
     }
 }
 
+pub(super) fn page(bytes: &[u8]) -> Value {
+    let page = match page::decode(bytes) {
+        Ok(page) => page,
+        Err(error) => return unreadable("page", error),
+    };
+    let segments = page
+        .segments
+        .iter()
+        .map(|segment| describe_segment(segment));
+    json!({
+        "kind": "page",
+        "format": 1,
+        "bytes": bytes.len(),
+        "shard": page.shard,
+        "segments": segments.collect::<Vec<_>>(),
+    })
+}
+
 fn describe_manifest(manifest: &Manifest, bytes: usize) -> Value {
     let sources = manifest.sources.iter().map(
         |source| json!({ "inc": source.inc().to_string(), "from": source.from, "to": source.to }),
@@ -81,7 +100,7 @@ fn describe_manifest(manifest: &Manifest, bytes: usize) -> Value {
     let pages = manifest
         .pages
         .iter()
-        .map(|page| json!({ "name": page.name, "bytes": page.bytes, "segments": page.segments }));
+        .map(|page| json!({ "name": page.name, "copy": page.copy, "bytes": page.bytes, "segments": page.segments }));
     let starts = manifest.log_starts.iter().map(|start| {
         json!({
             "stream": stream_id(&start.topic),

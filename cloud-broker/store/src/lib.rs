@@ -16,6 +16,7 @@ pub mod ids;
 pub mod local;
 pub mod memory;
 pub mod names;
+pub mod pages;
 pub mod segment;
 pub mod traits;
 

@@ -43,6 +43,11 @@ pub fn segment(shard: u32, epoch: u32, inc: Incarnation, n: u32) -> String {
     format!("s/{shard:05x}/g/{epoch:08x}-{}-{n:08x}", inc.short())
 }
 
+/// Manifest page number `n` of an owner's life.
+pub fn page(shard: u32, epoch: u32, inc: Incarnation, n: u32) -> String {
+    format!("s/{shard:05x}/p/{epoch:08x}-{}-{n:08x}", inc.short())
+}
+
 /// The incarnation in the name of a `head` register, or none.
 pub fn parse_head(name: &str) -> Option<Incarnation> {
     let inc = Incarnation::parse(name.strip_suffix("/head")?.rsplit('/').next()?)?;
@@ -66,6 +71,7 @@ mod tests {
             segment(1, 2, inc, 3),
             "s/00001/g/00000002-30313233-00000003"
         );
+        assert_eq!(page(1, 2, inc, 3), "s/00001/p/00000002-30313233-00000003");
         assert_eq!(parse_head(&head(inc)), Some(inc));
         assert_eq!(parse_head("j/00/head"), None);
     }

@@ -23,6 +23,8 @@ pub struct Thresholds {
     pub merge_bytes: u64,
     /// As soon as there are so many of them side by side.
     pub merge_count: usize,
+    /// What a page of a manifest has, about: half of what the manifest itself lists, bytes.
+    pub page_bytes: usize,
 }
 
 impl Default for Thresholds {
@@ -37,6 +39,7 @@ impl Default for Thresholds {
             own_bytes: 16 << 20,
             merge_bytes: 4 << 20,
             merge_count: 16,
+            page_bytes: 1 << 20,
         }
     }
 }

@@ -107,7 +107,8 @@ fn named(claim: &Claim) -> BTreeSet<&String> {
     let manifest = &claim.manifest;
     let segments = manifest.segments.iter().map(|kept| &kept.name);
     let snapshots = manifest.snapshots.iter().map(|kept| &kept.name);
-    let pages = manifest.pages.iter().map(|kept| &kept.name);
+    let pages = manifest.pages.iter();
+    let pages = pages.flat_map(|kept| [&kept.name, &kept.copy]);
     let deleted = manifest.pending_delete.iter();
     segments
         .chain(snapshots)

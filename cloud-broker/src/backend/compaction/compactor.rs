@@ -198,7 +198,12 @@ impl Compactor {
             return Err(StoreError::new(ErrorKind::Invalid, what, shard));
         };
         let before: Vec<String> = names(&claim.manifest.snapshots);
-        match claim.change(&*self.shared.store.registers, change) {
+        let page_bytes = self.shared.options.thresholds.page_bytes;
+        let changed = claim.change(&self.shared.store, page_bytes, change);
+        let pages = std::mem::take(&mut claim.unneeded);
+        self.abandoned
+            .extend(pages.into_iter().map(|name| (shard, name)));
+        match changed {
             Ok(()) => {
                 self.tell(shard, told, &before);
                 Ok(())
@@ -221,6 +226,9 @@ impl Compactor {
         let before = claim.manifest.rev;
         let snapshots = names(&claim.manifest.snapshots);
         claim.settle(&*self.shared.store.registers)?;
+        let pages = std::mem::take(&mut claim.unneeded);
+        self.abandoned
+            .extend(pages.into_iter().map(|name| (shard, name)));
         let landed = claim.manifest.rev > before;
         match self.untold.remove(&shard) {
             Some(told) if landed => self.tell(shard, told, &snapshots),

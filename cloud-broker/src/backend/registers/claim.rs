@@ -1,49 +1,53 @@
 //! The manifest of a shard that is ours: the one value that says which segments, which ranges of
 //! journals and which snapshot are its log.
 
+use std::collections::BTreeSet;
+
 use headwater_store::format::manifest::{self, Fields, Manifest, Source};
 use headwater_store::traits::Registers;
-use headwater_store::{ErrorKind, Incarnation, Outcome, StoreError, Version, WriteId, names};
+use headwater_store::{ErrorKind, Incarnation, Outcome, Store, StoreError, Version, names};
 
+use super::pages::{Names, Pages};
 use crate::backend::random;
 
 /// A manifest as it was last seen, or written, here.
 #[derive(Debug)]
 pub(in crate::backend) struct Claim {
+    /// With all segments, those that its pages list too.
     pub(in crate::backend) manifest: Manifest,
+    /// Pages that were written or given up, and that it does not name.
+    pub(in crate::backend) unneeded: Vec<String>,
+    pages: Pages,
+    page_names: Names,
     name: String,
     /// None before it was first stored, and when it has to be read again.
     version: Option<Version>,
     /// It has to be read before it can be changed again.
     stale: bool,
     /// A write of which nobody knows whether it has landed.
-    unsure: Option<WriteId>,
+    unsure: Option<(Manifest, Pages)>,
 }
 
 impl Claim {
     /// Reads a shard's manifest; one that was never stored belongs to nobody.
-    pub(in crate::backend) fn read(
-        registers: &dyn Registers,
-        shard: u32,
-    ) -> Result<Self, StoreError> {
+    pub(in crate::backend) fn read(store: &Store, shard: u32) -> Result<Self, StoreError> {
         let name = names::manifest(shard);
-        let (manifest, version) = match registers.read(&name)? {
-            None => (
-                Fields {
+        let (mut manifest, version) = match read(&*store.registers, &name)? {
+            Some((manifest, version)) => (manifest, Some(version)),
+            None => {
+                let fields = Fields {
                     shard,
                     ..Fields::default()
-                }
-                .into(),
-                None,
-            ),
-            Some(found) => {
-                let manifest = manifest::decode(&found.value)
-                    .map_err(|error| StoreError::format("Cannot read", &name, error))?;
-                (manifest, Some(found.version))
+                };
+                (fields.into(), None)
             }
         };
+        let pages = Pages::unfold(&*store.blobs, &mut manifest)?;
         Ok(Self {
             manifest,
+            unneeded: Vec::new(),
+            pages,
+            page_names: Names::default(),
             name,
             version,
             stale: false,
@@ -56,12 +60,13 @@ impl Claim {
     /// nothing is `needed` are given up.
     pub(in crate::backend) fn take(
         &mut self,
-        registers: &dyn Registers,
+        store: &Store,
         inc: Incarnation,
         end_of: impl Fn(Incarnation) -> Option<u64>,
         needed: impl Fn(&Source) -> bool,
     ) -> Result<(), StoreError> {
-        self.change(registers, |fields| {
+        // Pages of an epoch that may not begin could not be told from others.
+        self.change(store, usize::MAX / 4, |fields| {
             fields.epoch += 1;
             fields.owner = inc.0.to_vec();
             fields.wanted = Vec::new();
@@ -80,34 +85,43 @@ impl Claim {
         })
     }
 
-    /// Changes the manifest, if it is still as it was last seen here.
+    /// Changes the manifest, if it is still as it was last seen here. `page_bytes`: about what a
+    /// page of segments has.
     ///
     /// After an error the change was not made, unless [`Claim::is_unsure`]: then
     /// [`Claim::settle`] will tell.
     pub(in crate::backend) fn change(
         &mut self,
-        registers: &dyn Registers,
+        store: &Store,
+        page_bytes: usize,
         change: impl FnOnce(&mut Fields),
     ) -> Result<(), StoreError> {
-        self.settle(registers)?;
+        self.settle(&*store.registers)?;
         let mut manifest = self.manifest.clone();
         change(&mut manifest);
         manifest.rev += 1;
         let write_id: [u8; 16] = random();
         manifest.write_id = write_id.to_vec();
         manifest.writer = concat!("headwater-broker ", env!("CARGO_PKG_VERSION")).to_owned();
-        let value = manifest::encode(&manifest)
-            .map_err(|error| StoreError::format("Cannot encode", &self.name, error))?;
-        match self.put(registers, &value) {
+        let (pages, value) = match self.encode(store, page_bytes, &mut manifest) {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                self.unneeded.append(&mut self.page_names.given);
+                return Err(error);
+            }
+        };
+        self.page_names.given.clear();
+        let put = self.put(&*store.registers, &value);
+        self.stale = true;
+        match put {
             Ok(()) => {
-                (self.manifest, self.stale) = (manifest, true);
+                self.adopt(manifest, pages);
                 Ok(())
             }
             Err(error) => {
-                self.stale = true;
-                self.unsure = Some(WriteId(write_id));
+                self.unsure = Some((manifest, pages));
                 // Mostly it shows at once.
-                let settled = self.settle(registers);
+                let settled = self.settle(&*store.registers);
                 match settled.is_ok() && self.manifest.write_id == write_id {
                     true => Ok(()),
                     false => Err(error),
@@ -130,13 +144,59 @@ impl Claim {
         if !self.stale {
             return Ok(());
         }
-        let read = Self::read(registers, self.manifest.shard)?;
-        let ours = [self.manifest.write_id(), self.unsure.unwrap_or_default()];
-        if !ours.contains(&read.manifest.write_id()) {
-            return Err(self.taken());
+        let found = read(registers, &self.name)?;
+        let found = found.map(|(manifest, version)| (manifest.write_id(), Some(version)));
+        let (write_id, version) = found.unwrap_or_default();
+        match self.unsure.take() {
+            Some((manifest, pages)) if manifest.write_id() == write_id => {
+                self.adopt(manifest, pages);
+            }
+            unsure if write_id == self.manifest.write_id() => {
+                if let Some((_, pages)) = unsure {
+                    self.give_up(&pages);
+                }
+            }
+            unsure => {
+                self.unsure = unsure;
+                return Err(self.taken());
+            }
         }
-        *self = read;
+        (self.version, self.stale) = (version, false);
         Ok(())
+    }
+
+    /// The manifest is this one now.
+    fn adopt(&mut self, manifest: Manifest, pages: Pages) {
+        let before = std::mem::replace(&mut self.pages, pages);
+        self.manifest = manifest;
+        self.give_up(&before);
+    }
+
+    /// Nobody needs these pages, but for those that the manifest names.
+    fn give_up(&mut self, pages: &Pages) {
+        let named: BTreeSet<String> = self.pages.names().collect();
+        let unneeded = pages.names().filter(|name| !named.contains(name));
+        self.unneeded.extend(unneeded);
+    }
+
+    /// The register's value, after the pages that it names are there.
+    fn encode(
+        &mut self,
+        store: &Store,
+        page_bytes: usize,
+        manifest: &mut Manifest,
+    ) -> Result<(Pages, Vec<u8>), StoreError> {
+        let names = &mut self.page_names;
+        let pages = self
+            .pages
+            .fold(&*store.blobs, manifest, page_bytes, names)?;
+        let own = manifest.segments.split_off(pages.segments());
+        let mut paged = std::mem::replace(&mut manifest.segments, own);
+        let value = manifest::encode(manifest)
+            .map_err(|error| StoreError::format("Cannot encode", &self.name, error))?;
+        paged.append(&mut manifest.segments);
+        manifest.segments = paged;
+        Ok((pages, value))
     }
 
     fn put(&self, registers: &dyn Registers, value: &[u8]) -> Result<(), StoreError> {
@@ -156,6 +216,16 @@ impl Claim {
     fn taken(&self) -> StoreError {
         StoreError::new(ErrorKind::Exists, "Somebody else has changed", &self.name)
     }
+}
+
+/// A manifest as it is stored, and its version.
+fn read(registers: &dyn Registers, name: &str) -> Result<Option<(Manifest, Version)>, StoreError> {
+    let Some(found) = registers.read(name)? else {
+        return Ok(None);
+    };
+    let manifest = manifest::decode(&found.value)
+        .map_err(|error| StoreError::format("Cannot read", name, error))?;
+    Ok(Some((manifest, found.version)))
 }
 
 /// Gives sources up that are not needed. A snapshot that reaches into one of them reaches to the

@@ -311,7 +311,7 @@ fn starts_without_data_leave_no_trace() {
     site.backend = None;
     site.disk.kill();
     let store = local::open_on(site.disk.shared(), memory::options()).unwrap();
-    let claim = registers::Claim::read(&*store.registers, 3).unwrap();
+    let claim = registers::Claim::read(&store, 3).unwrap();
     assert_eq!(claim.manifest.epoch, 11);
     assert!(
         claim.manifest.sources.len() <= 2,

@@ -72,6 +72,8 @@ pub(crate) enum Kind {
     JournalFile = 5,
     /// A compacted run of batches.
     Segment = 6,
+    /// A part of a shard's list of segments.
+    Page = 7,
 }
 
 /// A bit in the high half of `flags` may be ignored by those who do not know it; one in the low

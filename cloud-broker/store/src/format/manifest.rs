@@ -44,7 +44,7 @@ pub struct Fields {
     /// The journal ranges that follow the segments, in order.
     #[prost(message, repeated, tag = "7")]
     pub sources: Vec<Kept<Source>>,
-    /// Newest segments, in order.
+    /// Newest segments, in order: those that are in no page.
     #[prost(message, repeated, tag = "8")]
     pub segments: Vec<Kept<Segment>>,
     /// Pages of older segments, oldest first.
@@ -139,6 +139,9 @@ pub struct Page {
     /// Segments that it lists.
     #[prost(uint32, tag = "3")]
     pub segments: u32,
+    /// Name of a blob with the same bytes, or empty for none.
+    #[prost(string, tag = "4")]
+    pub copy: String,
 }
 
 /// A state snapshot, and how far into the sources it reaches.
@@ -264,7 +267,7 @@ known! {
     Source: 1 2 3;
     Segment: 1 2 3 4 5 6;
     Run: 1 2 3 4 5 6 7;
-    Page: 1 2 3;
+    Page: 1 2 3 4;
     SnapshotRef: 1 2 3 4;
     LogStart: 1 2 3;
 }

@@ -16,6 +16,7 @@ mod json;
 mod kept;
 pub mod manifest;
 pub mod member;
+pub mod page;
 pub mod producer_ids;
 pub mod segment;
 pub mod snapshot;

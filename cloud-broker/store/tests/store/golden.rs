@@ -19,6 +19,7 @@ use headwater_store::format::journal_file::FileHeader;
 use headwater_store::format::manifest::{self, Fields, LogStart, Manifest, Page, Run};
 use headwater_store::format::manifest::{Segment, SnapshotRef, Source};
 use headwater_store::format::member::Member;
+use headwater_store::format::page;
 use headwater_store::format::producer_ids::ProducerIds;
 use headwater_store::format::snapshot::{self, Snapshot};
 use headwater_store::{Incarnation, Nonce, Scanned, Slot, WriteId, names};
@@ -33,7 +34,7 @@ const WRITE: WriteId = WriteId(*b"write-id-0000001");
 type Check = fn(&[u8]);
 
 /// Every sample of version 1, and how it is read.
-const SAMPLES: [(&str, Check); 12] = [
+const SAMPLES: [(&str, Check); 13] = [
     ("chunk.bin", |bytes| {
         assert_eq!(bytes, chunk_bytes(0, Nonce::default()))
     }),
@@ -52,6 +53,9 @@ const SAMPLES: [(&str, Check); 12] = [
     }),
     ("member.json", |bytes| {
         assert_eq!(Member::decode(bytes).unwrap(), member())
+    }),
+    ("page.bin", |bytes| {
+        assert_eq!(page::decode(bytes).unwrap(), manifest_page())
     }),
     ("producer-ids.json", |bytes| {
         assert_eq!(ProducerIds::decode(bytes).unwrap(), producer_ids())
@@ -89,7 +93,8 @@ fn every_sample_is_read() {
 #[test]
 fn every_sample_is_written_as_it_was() {
     for (name, bytes) in written() {
-        let compressed = ["manifest.bin", "snapshot.bin", "registers.redb"].contains(&name);
+        let compressed =
+            ["manifest.bin", "page.bin", "snapshot.bin", "registers.redb"].contains(&name);
         if !compressed {
             assert!(
                 bytes == fs::read(folder().join(name)).unwrap(),
@@ -126,6 +131,7 @@ fn written() -> BTreeMap<&'static str, Vec<u8>> {
         ("journal.log", journal_bytes()),
         ("manifest.bin", manifest::encode(&shard_manifest()).unwrap()),
         ("member.json", member().encode()),
+        ("page.bin", page::encode(&manifest_page()).unwrap()),
         ("producer-ids.json", producer_ids().encode()),
         ("registers.redb", registers_bytes()),
         ("segment.bin", segment::bytes()),
@@ -322,6 +328,14 @@ fn member() -> Member {
     }
 }
 
+fn manifest_page() -> page::Page {
+    page::Fields {
+        shard: 3,
+        segments: shard_manifest().known.segments,
+    }
+    .into()
+}
+
 fn shard_manifest() -> Manifest {
     let topic = TOPIC.to_vec();
     let run = Run {
@@ -372,6 +386,7 @@ fn shard_manifest() -> Manifest {
                 name: "s/00003/p/1-1".into(),
                 bytes: 9,
                 segments: 4096,
+                copy: String::new(),
             }
             .into(),
         ],

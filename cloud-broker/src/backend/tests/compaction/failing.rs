@@ -156,13 +156,13 @@ fn a_snapshot_of_which_there_is_but_one_is_written_again() {
     site.until(|site| site.is_compacted(partition));
     site.backend().stop();
     let copies = |store: &Store, shard| {
-        let claim = registers::Claim::read(&*store.registers, shard).unwrap();
+        let claim = registers::Claim::read(store, shard).unwrap();
         claim.manifest.snapshots.len()
     };
     let store = site.store();
     assert_eq!(copies(&store, 0), 2);
-    let mut claim = registers::Claim::read(&*store.registers, 0).unwrap();
-    let forget = claim.change(&*store.registers, |fields| fields.snapshots.truncate(1));
+    let mut claim = registers::Claim::read(&store, 0).unwrap();
+    let forget = claim.change(&store, 1 << 20, |fields| fields.snapshots.truncate(1));
     forget.unwrap();
     drop((claim, store));
     site.kill();

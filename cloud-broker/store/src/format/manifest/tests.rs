@@ -51,6 +51,7 @@ fn sample() -> Manifest {
                 name: "p".into(),
                 bytes: 1,
                 segments: 2,
+                copy: "q".into(),
             }
             .into(),
         ],
