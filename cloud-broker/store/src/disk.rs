@@ -6,7 +6,9 @@
 //! [`Disk::sync_dir`].
 
 mod copy;
+pub(crate) mod pages;
 mod real;
+mod uncached;
 
 use std::fmt::Debug;
 use std::io;
@@ -23,8 +25,13 @@ pub trait Disk: Debug + Send + Sync {
     /// Makes an empty file; nothing may be there.
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// As [`Disk::create`], for whole pages that nobody will read: writes go past the system's
-    /// cache if it can. They fail with `InvalidInput` if it turns out that it cannot.
+    /// As [`Disk::open`], for what is written in whole pages and seldom read: they go past the
+    /// system's cache if they can.
+    fn open_uncached(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
+    /// As [`Disk::create`], written as by [`Disk::open_uncached`].
     fn create_uncached(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         self.create(path)
     }

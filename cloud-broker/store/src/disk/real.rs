@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Read, Seek, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::uncached::UncachedFile;
 use super::{DirEntry, Disk, DiskFile};
 use crate::error::{ErrorKind, StoreError};
 
@@ -15,11 +16,6 @@ use crate::error::{ErrorKind, StoreError};
 pub(super) const LOCK_FILE: &str = "LOCK";
 /// Pieces that the system takes in one call.
 const PIECES_MAX: usize = 1024;
-/// Writes go past the system's cache; 0 where it has no such flag.
-#[cfg(target_os = "linux")]
-const DIRECT: i32 = rustix::fs::OFlags::DIRECT.bits().cast_signed();
-#[cfg(not(target_os = "linux"))]
-const DIRECT: i32 = 0;
 /// How often the holder's process id is looked for: it is written just after the lock is taken.
 const PID_LOOKS: u32 = 20;
 
@@ -91,24 +87,16 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealFile(file)))
     }
 
+    fn open_uncached(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        Ok(Arc::new(UncachedFile::open(options, &self.at(path))?))
+    }
+
     fn create_uncached(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .custom_flags(DIRECT)
-            .open(self.at(path));
-        match opened {
-            Ok(file) => Ok(Arc::new(RealFile(file))),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                // The system may have made the file before it found that it cannot open it so.
-                match fs::remove_file(self.at(path)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                    Ok(()) | Err(_) => self.create(path),
-                }
-            }
-            Err(error) => Err(error),
-        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        Ok(Arc::new(UncachedFile::open(options, &self.at(path))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -157,11 +145,7 @@ impl DiskFile for RealFile {
     }
 
     fn write_at(&self, pieces: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
-        if let [piece] = pieces {
-            return self.0.write_at(piece, position);
-        }
-        let pieces = &pieces[..pieces.len().min(PIECES_MAX)];
-        Ok(rustix::io::pwritev(&self.0, pieces, position)?)
+        write_pieces(&self.0, pieces, position)
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
@@ -197,6 +181,19 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// One call of the system, which may write less.
+pub(super) fn write_pieces(
+    file: &File,
+    pieces: &[IoSlice<'_>],
+    position: u64,
+) -> io::Result<usize> {
+    if let [piece] = pieces {
+        return file.write_at(piece, position);
+    }
+    let pieces = &pieces[..pieces.len().min(PIECES_MAX)];
+    Ok(rustix::io::pwritev(file, pieces, position)?)
 }
 
 /// A directory that was made is also made durable in the one that it lies in.

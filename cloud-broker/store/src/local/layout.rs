@@ -13,7 +13,7 @@ use crate::ids::Incarnation;
 /// again.
 pub(super) const PAGE_BYTES: u64 = PAGE_LEN as u64;
 /// The same as a length.
-pub(super) const PAGE_LEN: usize = 4096;
+pub(super) use crate::disk::pages::PAGE_LEN;
 /// Directory of all journals.
 pub(super) const JOURNALS: &str = "journal";
 
@@ -90,11 +90,12 @@ fn begin_from(
     header.preallocated = spare.bytes;
     let path = path(header.inc, header.first_seq);
     let begin = || {
-        let file = disk.open(&spare.path)?;
-        let mut page = header.encode();
-        page.resize(PAGE_LEN, 0);
-        page.extend_from_slice(frame);
-        disk::write_all_at(&*file, &mut [IoSlice::new(&page)], 0)?;
+        let file = disk.open_uncached(&spare.path)?;
+        let mut pages = header.encode();
+        pages.resize(PAGE_LEN, 0);
+        pages.extend_from_slice(frame);
+        pages.resize(pages.len().next_multiple_of(PAGE_LEN), 0);
+        disk::write_all_at(&*file, &mut [IoSlice::new(&pages)], 0)?;
         sync_journal(&*file)?;
         disk::create_dirs(disk, &directory(header.inc))?;
         disk.rename(&spare.path, &path)?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use super::LocalOptions;
-use super::layout::{JOURNALS, PAGE_BYTES, PAGE_LEN};
+use super::layout::{JOURNALS, PAGE_BYTES};
 use crate::disk::{self, Disk, DiskFile};
 use crate::error::StoreError;
 
@@ -150,7 +150,10 @@ impl Spares {
         let bytes = bytes.next_multiple_of(PAGE_BYTES);
         let path = self.next_path(&mut self.lock());
         let unfinished = path.replace(".log", ".tmp");
-        let made = self.fill_uncached_or_cached(&unfinished, bytes, &go_on);
+        // Zeros that went through the cache cost as much processor time as the log's own writes,
+        // and drove what readers want out of it.
+        let made =
+            (self.disk.create_uncached(&unfinished)).and_then(|file| fill(&*file, bytes, &go_on));
         if let Err(error) = made.and_then(|()| self.disk.rename(&unfinished, &path)) {
             // On a full disk the space is needed; if it cannot be given back, the next start does.
             let _ = self.disk.remove(&unfinished);
@@ -158,25 +161,6 @@ impl Spares {
         }
         self.lock().any_made = true;
         Ok(Spare { path, bytes })
-    }
-
-    /// Zeros that went through the cache cost as much processor time as the log's own writes, and
-    /// drove what readers want out of it.
-    fn fill_uncached_or_cached(
-        &self,
-        path: &str,
-        bytes: u64,
-        go_on: &impl Fn() -> bool,
-    ) -> std::io::Result<()> {
-        let uncached = self.disk.create_uncached(path)?;
-        match fill(&*uncached, bytes, go_on) {
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                drop(uncached);
-                self.disk.remove(path)?;
-                fill(&*self.disk.create(path)?, bytes, go_on)
-            }
-            done => done,
-        }
     }
 
     fn next_path(&self, state: &mut State) -> String {
@@ -252,10 +236,8 @@ fn disconnected(woken: &Receiver<()>) -> bool {
 }
 
 fn fill(file: &dyn DiskFile, bytes: u64, go_on: &impl Fn() -> bool) -> std::io::Result<()> {
-    // Past the cache only memory that begins at a page can be written.
     let length = FILL_BYTES.min(usize::try_from(bytes).unwrap_or(FILL_BYTES));
-    let zeros = vec![0; length + PAGE_LEN];
-    let zeros = &zeros[zeros.as_ptr().align_offset(PAGE_LEN).min(PAGE_LEN)..][..length];
+    let zeros = vec![0; length];
     for (step, position) in (0..bytes).step_by(zeros.len().max(1)).enumerate() {
         if !go_on() {
             return Err(std::io::ErrorKind::Interrupted.into());

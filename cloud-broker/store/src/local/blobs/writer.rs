@@ -3,12 +3,13 @@
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::disk::pages::Pages;
 use crate::disk::{self, Disk, DiskFile};
 use crate::error::StoreError;
 use crate::traits::BlobWriter;
 
-/// Bytes between two syncs: the journal's own sync waits for no more than these.
-const SYNC_STEP_BYTES: usize = 1 << 20;
+/// Pages that are written, and synced, at once: the journal's own sync waits for no more than these.
+const STEP_PAGES: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct LocalBlobWriter {
@@ -17,8 +18,9 @@ pub(super) struct LocalBlobWriter {
     unfinished: String,
     path: String,
     naming: Arc<Mutex<()>>,
+    /// Of what is written.
     position: u64,
-    synced: u64,
+    waiting: Pages,
     named: bool,
 }
 
@@ -34,7 +36,7 @@ impl LocalBlobWriter {
         if disk.open(&path).is_ok() {
             return Err(fail(io::ErrorKind::AlreadyExists.into()));
         }
-        let file = disk.create(&unfinished).map_err(fail)?;
+        let file = disk.create_uncached(&unfinished).map_err(fail)?;
         Ok(Self {
             disk,
             file,
@@ -42,27 +44,48 @@ impl LocalBlobWriter {
             path,
             naming,
             position: 0,
-            synced: 0,
+            waiting: Pages::new(STEP_PAGES),
             named: false,
         })
     }
 
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for step in bytes.chunks(SYNC_STEP_BYTES) {
-            disk::write_all_at(&*self.file, &mut [IoSlice::new(step)], self.position)?;
-            self.position += step.len() as u64;
-            if self.position - self.synced >= SYNC_STEP_BYTES as u64 {
-                self.file.sync_data()?;
-                self.synced = self.position;
+    fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            bytes = &bytes[self.waiting.push(bytes)..];
+            if self.waiting.room() == 0 {
+                self.step()?;
             }
         }
         Ok(())
     }
 
-    fn name(&mut self) -> io::Result<()> {
-        if self.position != self.synced || self.position == 0 {
-            self.file.sync_data()?;
+    /// Writes what waits, and makes it durable.
+    fn step(&mut self) -> io::Result<()> {
+        self.write_waiting()?;
+        self.file.sync_data()
+    }
+
+    /// The last page is written whole, and cut where the blob ends.
+    fn end(&mut self) -> io::Result<()> {
+        let end = self.position + self.waiting.filled().len() as u64;
+        self.waiting.pad();
+        self.write_waiting()?;
+        if self.position > end {
+            self.file.set_len(end)?;
         }
+        self.file.sync_data()
+    }
+
+    fn write_waiting(&mut self) -> io::Result<()> {
+        let pages = self.waiting.filled();
+        disk::write_all_at(&*self.file, &mut [IoSlice::new(pages)], self.position)?;
+        self.position += pages.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn name(&mut self) -> io::Result<()> {
+        self.end()?;
         let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
         if self.disk.open(&self.path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
