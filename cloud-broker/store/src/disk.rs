@@ -6,13 +6,17 @@
 //! [`Disk::sync_dir`].
 
 mod copy;
+mod once;
 pub(crate) mod pages;
 mod real;
 mod uncached;
 
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 pub use copy::CopyDisk;
 pub use real::RealDisk;
@@ -71,6 +75,11 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Reads at a position; 0 bytes is the end.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
 
+    /// Reads a part, or fails with `UnexpectedEof`.
+    fn read_range(&self, range: Range<u64>) -> io::Result<Bytes> {
+        read_into_memory(self, range)
+    }
+
     /// Writes pieces, one after the other, at a position, in one call of the system if it can.
     fn write_at(&self, pieces: &[io::IoSlice<'_>], position: u64) -> io::Result<usize>;
 
@@ -94,9 +103,17 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+fn read_into_memory(file: &(impl DiskFile + ?Sized), range: Range<u64>) -> io::Result<Bytes> {
+    let count = range.end.saturating_sub(range.start);
+    let count = usize::try_from(count).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut bytes = vec![0; count];
+    read_exact_at(file, &mut bytes, range.start)?;
+    Ok(bytes.into())
+}
+
 /// Fills `buffer` from `position` on, or fails with `UnexpectedEof`.
 pub(crate) fn read_exact_at(
-    file: &dyn DiskFile,
+    file: &(impl DiskFile + ?Sized),
     mut buffer: &mut [u8],
     mut position: u64,
 ) -> io::Result<()> {

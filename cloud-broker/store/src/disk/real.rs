@@ -2,12 +2,16 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Read, Seek, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::once::{self, Lately};
 use super::uncached::UncachedFile;
 use super::{DirEntry, Disk, DiskFile};
 use crate::error::{ErrorKind, StoreError};
@@ -23,6 +27,7 @@ const PID_LOOKS: u32 = 20;
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    lately: Arc<Lately>,
     _lock: File,
 }
 
@@ -60,6 +65,7 @@ impl RealDisk {
             .map_err(|error| StoreError::io("Cannot write", path.display(), error))?;
         Ok(Self {
             root: root.to_owned(),
+            lately: Arc::default(),
             _lock: lock,
         })
     }
@@ -67,24 +73,27 @@ impl RealDisk {
     fn at(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
+
+    fn open_with(&self, options: &OpenOptions, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let path = self.at(path);
+        Ok(Arc::new(RealFile {
+            file: options.open(&path)?,
+            path,
+            uncached: OnceLock::new(),
+            lately: Arc::clone(&self.lately),
+        }))
+    }
 }
 
 impl Disk for RealDisk {
     fn open(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.at(path))?;
-        Ok(Arc::new(RealFile(file)))
+        self.open_with(OpenOptions::new().read(true).write(true), path)
     }
 
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(self.at(path))?;
-        Ok(Arc::new(RealFile(file)))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        self.open_with(&options, path)
     }
 
     fn open_uncached(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -133,33 +142,51 @@ impl Disk for RealDisk {
 }
 
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    path: PathBuf,
+    /// For what is read once, if it can be opened so.
+    uncached: OnceLock<Option<File>>,
+    lately: Arc<Lately>,
+}
 
 impl DiskFile for RealFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, position)
+        self.file.read_at(buffer, position)
+    }
+
+    fn read_range(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let is_long = range.end.saturating_sub(range.start) >= once::LONG_BYTES;
+        if is_long
+            && !self.lately.note(&self.path, &range)
+            && let Some(file) = self.uncached.get_or_init(|| once::open(&self.path))
+            && let Some(bytes) = once::read(file, &range)?
+        {
+            return Ok(bytes);
+        }
+        super::read_into_memory(self, range)
     }
 
     fn write_at(&self, pieces: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
-        write_pieces(&self.0, pieces, position)
+        write_pieces(&self.file, pieces, position)
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.0.set_len(bytes)
+        self.file.set_len(bytes)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     #[cfg(target_os = "linux")]
     fn forget(&self) {
         // Only a wish: what cannot be forgotten is read as before.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 }
 

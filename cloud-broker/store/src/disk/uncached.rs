@@ -15,9 +15,9 @@ use super::pages::{PAGE_LEN, Pages};
 
 /// 0 where the system has no such flag.
 #[cfg(target_os = "linux")]
-const DIRECT: i32 = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+pub(super) const DIRECT: i32 = rustix::fs::OFlags::DIRECT.bits().cast_signed();
 #[cfg(not(target_os = "linux"))]
-const DIRECT: i32 = 0;
+pub(super) const DIRECT: i32 = 0;
 /// Pages written at once.
 const STEP_PAGES: usize = 256;
 

@@ -55,11 +55,7 @@ impl LocalBlobs {
     fn read(&self, path: &str, range: Range<u64>) -> std::io::Result<Bytes> {
         let file = self.disk.open(path)?;
         let end = range.end.min(file.len()?);
-        let count = end.saturating_sub(range.start);
-        let count = usize::try_from(count).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
-        let mut bytes = vec![0; count];
-        disk::read_exact_at(&*file, &mut bytes, range.start)?;
-        Ok(bytes.into())
+        file.read_range(range.start..end.max(range.start))
     }
 
     fn list_into(&self, directory: &str, found: &mut Vec<String>) -> std::io::Result<()> {

@@ -284,9 +284,7 @@ impl LocalSlots {
         part: Place,
     ) -> std::io::Result<Bytes> {
         let file = self.file(inc, first_seq, file_id)?;
-        let mut bytes = vec![0; part.bytes as usize];
-        disk::read_exact_at(&*file, &mut bytes, part.position)?;
-        Ok(bytes.into())
+        file.read_range(part.position..part.position + u64::from(part.bytes))
     }
 
     fn file(
