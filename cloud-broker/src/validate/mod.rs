@@ -16,8 +16,9 @@ pub const LIMITS: Limits = Limits {
     records_max: 1_000_000,
 };
 
-/// Buffers above this are given back after use, so that one large batch does not stay in memory.
-const BUFFER_BYTES_KEPT: usize = 1 << 20;
+/// Buffers above this are given back after use, so that one large batch does not stay in memory;
+/// what clients make by default, 1 MiB of records and a little more, does not count as large.
+const BUFFER_BYTES_KEPT: usize = 2 << 20;
 
 /// Checks and decompresses batches, reusing its memory; one for each thread or connection that
 /// does much of it.
@@ -82,13 +83,17 @@ impl Validator {
         let payload = batch::payload(header, bytes);
         let max = self.limits.uncompressed_bytes_max;
         let buffer = &mut self.buffer;
-        buffer.clear();
-        match header.codec()? {
+        let codec = header.codec()?;
+        if codec != Codec::Zstd {
+            buffer.clear();
+        }
+        match codec {
             Codec::None if payload.len() <= max => return Ok(payload),
             Codec::None => return Err(BatchError::TooLarge),
             Codec::Gzip => decode::gzip(payload, buffer, max)?,
             Codec::Snappy => snappy::decode(payload, buffer, max)?,
             Codec::Lz4 => lz4::decode(payload, buffer, max)?,
+            // What the buffer holds is room that it does not have to fill with zeros first.
             Codec::Zstd => self.zstd.decompress_into(payload, buffer, max)?,
         }
         Ok(&self.buffer)
