@@ -105,9 +105,10 @@ impl Worker {
                 self.turn();
             }
             match self.shared.gate.trouble() {
-                None => self.compaction.tend(&mut self.journal, &self.writer),
-                // What is old can go all the same.
-                Some(Unavailable::DiskFull) => self.compaction.tidy(),
+                // What is old can go from a full disk, and what becomes segments frees the journal.
+                None | Some(Unavailable::DiskFull) => {
+                    self.compaction.tend(&mut self.journal, &self.writer);
+                }
                 Some(Unavailable::Failed | Unavailable::Stopped) => {}
             }
         }

@@ -1,5 +1,7 @@
 //! Which shard's journal goes into segments next.
 
+use std::cmp::Reverse;
+
 use headwater_wire::time::Millis;
 
 /// When a shard's part of the journal becomes segments, and how large those are.
@@ -17,6 +19,8 @@ pub struct Thresholds {
     pub small_age_ms: i64,
     /// A shard may hold back at most so many bytes of journal of all shards.
     pub journal_bytes: u64,
+    /// One cut takes no more than about this, so that the journal goes piece by piece, bytes.
+    pub cut_bytes: u64,
     /// A partition with so many bytes gets a segment of its own.
     pub own_bytes: u64,
     /// Segments below this size are merged with their neighbours.
@@ -36,6 +40,7 @@ impl Default for Thresholds {
             small_bytes: 1 << 20,
             small_age_ms: 600_000,
             journal_bytes: 1 << 30,
+            cut_bytes: 256 << 20,
             own_bytes: 16 << 20,
             merge_bytes: 4 << 20,
             merge_count: 16,
@@ -60,6 +65,8 @@ struct Backlog {
     cut_at: u64,
     /// Not before: the last attempt failed.
     not_before: Millis,
+    /// Journal and slot up to which cuts have come that did not take all.
+    reached: (u32, u64),
 }
 
 impl Backlogs {
@@ -102,6 +109,21 @@ impl Backlogs {
         }
     }
 
+    /// It took what lies before a place in the journals, and there is more.
+    pub fn goes_on(&mut self, shard: u32, cut: Cut, reached: (u32, u64)) {
+        self.restore(shard, cut, cut.0.not_before);
+        if let Some(backlog) = self.shards.get_mut(shard as usize) {
+            backlog.reached = reached;
+        }
+    }
+
+    /// What of a shard lies in the journal, bytes: no less than that.
+    #[must_use]
+    pub fn bytes(&self, shard: u32) -> u64 {
+        let backlog = self.shards.get(shard as usize);
+        backlog.map_or(0, |backlog| backlog.bytes)
+    }
+
     /// The shard that should be cut now, if there is one. `retention_ms`: the shortest of all
     /// streams, so that what has to go does not wait in the journal.
     #[must_use]
@@ -128,8 +150,10 @@ impl Backlogs {
                     || journal_bytes - backlog.cut_at >= thresholds.journal_bytes)
         };
         let due = self.shards.iter().enumerate().filter(|(_, b)| due(b));
-        // The one that holds most back, in memory first.
-        let (shard, _) = due.max_by_key(|(_, b)| (b.batches, journal_bytes - b.cut_at))?;
+        // While cuts do not take all, the oldest journal first: it goes when all shards have left it.
+        // Then the one that holds most back, in memory first.
+        let key = |b: &Backlog| (Reverse(b.reached), b.batches, journal_bytes - b.cut_at);
+        let (shard, _) = due.max_by_key(|(_, b)| key(b))?;
         u32::try_from(shard).ok()
     }
 
@@ -177,6 +201,31 @@ mod tests {
         let _ = (backlogs.cut(1, 900 * MIB), backlogs.cut(2, 900 * MIB));
         assert_eq!(next(&backlogs, 600_001, 1024 * MIB), Some(0), "it pins");
         assert!(backlogs.is_empty(1));
+    }
+
+    #[test]
+    fn what_is_cut_in_pieces_leaves_the_oldest_journal_first() {
+        let mut backlogs = Backlogs::new(2);
+        for shard in 0..2 {
+            backlogs.wrote(shard, u64::from(2 - shard) << 30, Millis(0));
+        }
+        let mut order = Vec::new();
+        for step in 0..4 {
+            let shard = next(&backlogs, 0, 0).unwrap();
+            let cut = backlogs.cut(shard, 0);
+            backlogs.goes_on(shard, cut, (0, 10 * (1 + step)));
+            order.push(shard);
+            assert_eq!(backlogs.bytes(shard), u64::from(2 - shard) << 30);
+        }
+        assert_eq!(
+            (order[0] + order[1], order[2] + order[3]),
+            (1, 1),
+            "{order:?}"
+        );
+        assert_eq!(order[0], order[2]);
+        let _ = backlogs.cut(order[0], 0);
+        backlogs.wrote(order[0], 1 << 30, Millis(0));
+        assert_eq!(next(&backlogs, 0, 0), Some(order[0]), "it has left them");
     }
 
     #[test]

@@ -18,6 +18,15 @@ impl Compactor {
             store.slots.delete_below(self.inc, low)?;
             self.low = low;
         }
+        for inc in self.ended.keys() {
+            let low = low_water(inc, self.ranges()).unwrap_or(0);
+            let freed = self.freed.get(inc).copied().unwrap_or(0);
+            if low > freed {
+                // It is sealed: no manifest will ever name what lies before this again.
+                store.slots.delete_below(*inc, low)?;
+                self.freed.insert(*inc, low);
+            }
+        }
         let unneeded = |inc: &&Incarnation| low_water(*inc, self.ranges()).is_none();
         let unneeded: Vec<_> = self.ended.keys().filter(unneeded).copied().collect();
         for inc in unneeded {

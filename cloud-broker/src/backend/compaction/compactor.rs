@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use headwater_broker_core::segments::PendingDelete;
 use headwater_store::format::manifest::{Fields, Segment, SnapshotRef};
-use headwater_store::{ErrorKind, Incarnation, StoreError};
+use headwater_store::{ErrorKind, Incarnation, Slot, StoreError};
 
 use super::publish::Part;
 use super::write::NewSegment;
-use super::{CutState, Task, gather};
+use super::{CutState, Ended, Task, gather};
 use crate::backend::registers::Claim;
 use crate::backend::shared::Shared;
 
@@ -31,6 +31,8 @@ pub(in crate::backend) struct Compactor {
     pub(super) low: u64,
     /// Journals of earlier lives of which more than the tombstone may be there, and their ends.
     pub(super) ended: BTreeMap<Incarnation, u64>,
+    /// Where what is left of them begins.
+    pub(super) freed: BTreeMap<Incarnation, u64>,
     /// By shard.
     pub(super) pending: Vec<PendingDelete>,
     /// Objects that were written for a manifest which does not name them, by shard.
@@ -81,6 +83,7 @@ impl Compactor {
             inc,
             low: 0,
             ended,
+            freed: BTreeMap::new(),
             abandoned: Vec::new(),
             untold: BTreeMap::new(),
             doubtful,
@@ -95,29 +98,38 @@ impl Compactor {
         Arc::clone(&self.stop)
     }
 
-    /// Does one thing; false if it failed.
-    pub(super) fn work(&mut self, task: Task) -> bool {
+    /// Does one thing.
+    pub(super) fn work(&mut self, task: Task) -> Ended {
         let done = match task {
             Task::Compact(cut) => self.compact(cut),
-            Task::Tidy => self.tidy(),
+            Task::Tidy => self.tidy().map(|()| Ended::Done),
         };
         if let Err(error) = &done
             && !self.is_stopping()
         {
             tracing::warn!("Compaction has to be tried again: {error}");
         }
-        done.is_ok()
+        done.unwrap_or(Ended::Failed)
     }
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Puts all that a shard has in journals before the cut into segments.
-    fn compact(&mut self, cut: CutState) -> Result<(), StoreError> {
+    /// Puts what a shard has in journals before the cut into segments: all, or the oldest of it.
+    fn compact(&mut self, cut: CutState) -> Result<Ended, StoreError> {
         let shard = cut.shard;
         self.prepare(shard)?;
-        let parts = self.parts(shard, &cut);
+        let mut parts = self.parts(shard, &cut);
+        let bytes_max = self.shared.options.thresholds.cut_bytes;
+        let left = Self::limit(&mut parts, bytes_max);
+        let upto = match left {
+            Some((journal, seq)) => Slot {
+                inc: self.shared.incarnations[journal as usize],
+                seq,
+            },
+            None => cut.next,
+        };
         let gathered = gather::gather(&self.shared, shard, &parts)?;
         let segments = self.write_segments(shard, &parts, gathered)?;
         let snapshots = match self.write_state(cut.state, cut.next) {
@@ -137,10 +149,14 @@ impl Compactor {
         let new: Vec<Segment> = told.segments.iter().map(NewSegment::to_manifest).collect();
         self.commit(shard, told, |fields| {
             fields.segments.extend(new.into_iter().map(Into::into));
-            // Everything that was inherited lies before our own journal.
-            fields.sources.retain(|source| source.inc() == next.inc);
-            for source in &mut fields.sources {
-                source.from = source.from.max(next.seq);
+            // Sources are in the order of the log; our own journal is the last.
+            let at = fields
+                .sources
+                .iter()
+                .position(|source| source.inc() == upto.inc);
+            drop(fields.sources.drain(..at.unwrap_or(0)));
+            if let Some(source) = fields.sources.first_mut() {
+                source.from = source.from.max(upto.seq);
             }
             move_snapshots(fields, snapshots, next.inc, next.seq);
         })?;
@@ -148,7 +164,7 @@ impl Compactor {
         if let Err(error) = self.give_up_journals() {
             tracing::warn!("A journal that nobody needs stays for now: {error}");
         }
-        Ok(())
+        Ok(left.map_or(Ended::Done, Ended::Partly))
     }
 
     /// What became of the last change is known afterwards, and nothing is there that was written

@@ -27,6 +27,7 @@ use headwater_broker_core::segments::{Backlogs, Cut};
 use headwater_store::StoreError;
 use headwater_wire::time::Millis;
 
+use super::Unavailable;
 use super::registers;
 use super::shared::Shared;
 use super::writer::Writer;
@@ -55,7 +56,7 @@ pub(super) struct Compaction {
 #[derive(Debug)]
 struct Thread {
     tasks: Option<Sender<Task>>,
-    done: Receiver<bool>,
+    done: Receiver<Ended>,
     busy: bool,
     stop: Arc<AtomicBool>,
     handle: Option<JoinHandle<()>>,
@@ -68,6 +69,15 @@ enum Task {
     Compact(CutState),
     /// Delete what is old and what nothing names.
     Tidy,
+}
+
+/// What became of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Done,
+    /// What lies before this place, journal and slot, is done; the shard has more.
+    Partly((u32, u64)),
+    Failed,
 }
 
 impl Compaction {
@@ -108,7 +118,8 @@ impl Compaction {
             return;
         }
         let now = (self.shared.options.monotonic)();
-        if let Some(shard) = self.due(writer.bytes(), now) {
+        let due = self.due(writer.bytes(), now);
+        if let Some(shard) = due.filter(|shard| self.has_room(*shard)) {
             let state = self.cut(shard, journal, writer);
             self.begin(Task::Compact(state));
         } else {
@@ -156,6 +167,15 @@ impl Compaction {
         registers::move_head(&*self.shared.store.registers, inc, Some(end))
     }
 
+    /// Whether the disk takes what a cut of a shard writes: what that frees is free only later. Where
+    /// nobody can tell, it does unless it was full.
+    fn has_room(&self, shard: u32) -> bool {
+        let options = &self.shared.options;
+        let bytes = self.backlogs.bytes(shard).min(options.thresholds.cut_bytes);
+        let is_full = self.shared.gate.trouble() == Some(Unavailable::DiskFull);
+        (options.space)().map_or(!is_full, |(free, _)| free / 2 >= bytes)
+    }
+
     fn due(&self, journal_bytes: u64, now: Millis) -> Option<u32> {
         let catalog = self.shared.catalog.load();
         let streams = catalog.streams().filter(|stream| !stream.internal);
@@ -197,7 +217,7 @@ impl Compaction {
             Err(TryRecvError::Disconnected) => {
                 // It says so when it is joined. The next task begins another.
                 self.thread = None;
-                self.ended(false);
+                self.ended(Ended::Failed);
                 true
             }
         }
@@ -216,18 +236,22 @@ impl Compaction {
                 let tasks = thread.tasks.as_ref();
                 thread.busy = tasks.is_some_and(|tasks| tasks.send(task).is_ok());
             }
-            None => self.ended(false),
+            None => self.ended(Ended::Failed),
         }
     }
 
     /// A task has ended; after a failure its cut is made again later.
-    fn ended(&mut self, done: bool) {
+    fn ended(&mut self, ended: Ended) {
         let Some((shard, cut)) = self.open.take() else {
             return;
         };
-        if done {
+        if ended != Ended::Failed {
             self.failures.remove(&shard);
-        } else {
+        }
+        if let Ended::Partly(reached) = ended {
+            self.backlogs.goes_on(shard, cut, reached);
+        }
+        if ended == Ended::Failed {
             let now = (self.shared.options.monotonic)();
             let failures = self.failures.entry(shard).or_default();
             let least = RETRY_MS.max(self.shared.options.retry_ms.into());

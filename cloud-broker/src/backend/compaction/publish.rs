@@ -1,11 +1,12 @@
 //! The partitions of a shard, and what readers are told of new segments.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_broker_core::catalog;
 use headwater_broker_core::segments::{Object, Run};
 use headwater_broker_core::state::ShardState;
-use headwater_broker_core::tail_index::Indexed;
+use headwater_broker_core::tail_index::{Indexed, Place};
 use headwater_broker_core::{PartitionId, StreamId};
 use headwater_store::segment::RunId;
 
@@ -42,6 +43,33 @@ impl Compactor {
         }
         parts.sort_by_key(|part| part.id);
         parts
+    }
+
+    /// Leaves in `parts` what lies before a place, so that it is no more than about `bytes_max`;
+    /// gives the place, unless that is all.
+    pub(super) fn limit(parts: &mut Vec<Part>, bytes_max: u64) -> Option<(u32, u64)> {
+        let mut slots: BTreeMap<(u32, u64), u64> = BTreeMap::new();
+        for Place {
+            journal, seq, len, ..
+        } in places(parts)
+        {
+            *slots.entry((journal, seq)).or_default() += u64::from(len);
+        }
+        let mut taken = 0;
+        let mut slots = slots.into_iter();
+        // One slot at least.
+        slots.find(|(_, bytes)| {
+            taken += bytes;
+            taken >= bytes_max
+        })?;
+        let (upto, _) = slots.next()?;
+        for part in parts.iter_mut() {
+            let before = |batch: &Indexed| (batch.place.journal, batch.place.seq) < upto;
+            let end = part.batches.partition_point(before);
+            part.batches.truncate(end);
+        }
+        parts.retain(|part| !part.batches.is_empty());
+        Some(upto)
     }
 
     /// All partitions of a shard.
@@ -87,6 +115,11 @@ impl Compactor {
             partition.epochs.retain(|(_, first)| *first < next);
         }
     }
+}
+
+fn places(parts: &[Part]) -> impl Iterator<Item = Place> + '_ {
+    let batches = parts.iter().flat_map(|part| &part.batches);
+    batches.map(|batch| batch.place)
 }
 
 impl NewSegment {

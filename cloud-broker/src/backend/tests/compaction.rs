@@ -2,6 +2,7 @@
 //! and wherever the power fails, nothing is lost and nothing is left over.
 
 mod failing;
+mod pieces;
 
 use std::collections::BTreeSet;
 
@@ -332,21 +333,36 @@ fn a_manifest_stays_small_and_its_pages_can_be_damaged_once() {
 /// needs.
 #[test]
 fn wherever_the_power_fails_nothing_is_lost_and_nothing_is_left_over() {
-    fail_everywhere(4, 1 << 20);
+    fail_everywhere(4, Thresholds::default());
+}
+
+/// The same where a cut takes a part of what there is.
+#[test]
+fn wherever_the_power_fails_a_cut_in_pieces_is_whole() {
+    let limits = Thresholds {
+        cut_bytes: 150,
+        ..Thresholds::default()
+    };
+    fail_everywhere(4, limits);
 }
 
 /// The same where nearly all segments are listed in pages.
 #[test]
 fn wherever_the_power_fails_pages_are_whole() {
-    fail_everywhere(1, 100);
+    let limits = Thresholds {
+        page_bytes: 100,
+        ..Thresholds::default()
+    };
+    fail_everywhere(1, limits);
 }
 
-fn fail_everywhere(compact_after: u64, page_bytes: usize) {
+fn fail_everywhere(compact_after: u64, limits: Thresholds) {
     let mut change = 1;
     loop {
         let mut site = Site::new(change);
         site.compact_after(compact_after);
-        site.options.thresholds.page_bytes = page_bytes;
+        site.options.thresholds.page_bytes = limits.page_bytes;
+        site.options.thresholds.cut_bytes = limits.cut_bytes;
         site.options.delete_grace_ms = 0;
         site.start().unwrap();
         let partitions = [
