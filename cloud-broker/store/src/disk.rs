@@ -156,8 +156,12 @@ pub(crate) fn write_all_at(
 pub(crate) fn create_dirs(disk: &dyn Disk, path: &str) -> io::Result<()> {
     for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
         let directory = &path[..end];
-        if disk.create_dir(directory)? {
-            disk.sync_dir(parent(directory))?;
+        if disk.create_dir(directory)?
+            && let Err(error) = disk.sync_dir(parent(directory))
+        {
+            // The next attempt must not take it for durable.
+            let _ = disk.remove_dir(directory);
+            return Err(error);
         }
     }
     Ok(())

@@ -101,22 +101,25 @@ impl StoreError {
 /// Input/output error.
 pub(crate) const EIO: i32 = 5;
 
-/// Reads, and if that is damaged once more, after `forget`: a bit may have turned round on its way
-/// from the disk, and only what is read so twice is given up.
+/// So often something is read before it is taken for damaged.
+pub const READS_MAX: usize = 4;
+
+/// Reads, and as long as that is damaged again, after `forget`, [`READS_MAX`] times in all: a bit
+/// may have turned round on its way from the disk, and only what stays so is given up.
 ///
 /// # Errors
 /// Those of the last read.
-pub fn twice<T>(
+pub fn insist<T>(
     read: impl Fn() -> Result<T, StoreError>,
-    forget: impl FnOnce(),
+    forget: impl Fn(),
 ) -> Result<T, StoreError> {
-    match read() {
-        Err(error) if error.kind == ErrorKind::Damaged => {
-            forget();
-            read()
+    for _ in 1..READS_MAX {
+        match read() {
+            Err(error) if error.kind == ErrorKind::Damaged => forget(),
+            done => return done,
         }
-        done => done,
     }
+    read()
 }
 
 impl fmt::Display for StoreError {

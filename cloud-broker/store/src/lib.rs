@@ -20,7 +20,7 @@ pub mod pages;
 pub mod segment;
 pub mod traits;
 
-pub use error::{ErrorKind, StoreError, twice};
+pub use error::{ErrorKind, READS_MAX, StoreError, insist};
 pub use ids::{Incarnation, Nonce, WriteId};
 pub use traits::{
     BlobWriter, Blobs, Damage, Outcome, Registered, Registers, ScanEnd, Scanned, Slot, Slots,

@@ -6,7 +6,7 @@ use headwater_broker_core::Entry;
 use headwater_broker_core::tail_index::Place;
 use headwater_store::format::chunk::{HEADER_BYTES, Header};
 use headwater_store::traits::Slot;
-use headwater_store::{ErrorKind, StoreError, twice};
+use headwater_store::{ErrorKind, StoreError, insist};
 
 use super::publish::Part;
 use crate::backend::shared::Shared;
@@ -65,7 +65,7 @@ fn read_index(
         };
         header.decode_index(&index).map_err(fail)
     };
-    match twice(read, || shared.store.slots.forget(slot)) {
+    match insist(read, || shared.store.slots.forget(slot)) {
         Ok(mut entries) => {
             entries.retain(|entry| entry.shard == shard);
             Ok(entries)

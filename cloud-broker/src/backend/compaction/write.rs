@@ -6,7 +6,7 @@ use headwater_broker_core::Entry;
 use headwater_broker_core::segments::pack;
 use headwater_store::format::manifest;
 use headwater_store::segment::{SegmentWriter, Written};
-use headwater_store::{ErrorKind, StoreError, names};
+use headwater_store::{ErrorKind, READS_MAX, StoreError, names};
 
 use super::Compactor;
 use super::gather::{Gathered, find};
@@ -115,7 +115,13 @@ impl<'a> Writing<'a> {
                 }
             };
             // A batch's checksum does not cover its epoch, which the entry tells.
-            if !put(read)? && !put(read_again(slots, &shared.incarnations, batch)?)? {
+            let mut done = put(read)?;
+            for _ in 1..READS_MAX {
+                if !done {
+                    done = put(read_again(slots, &shared.incarnations, batch)?)?;
+                }
+            }
+            if !done {
                 let lost = batch.base_offset..batch.end_offset();
                 shared.lose(part.partition, lost, &"the journal");
             }

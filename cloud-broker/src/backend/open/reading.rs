@@ -13,7 +13,7 @@ use headwater_store::format::manifest::Manifest;
 use headwater_store::format::snapshot::{self, Snapshot};
 use headwater_store::segment::RunId;
 use headwater_store::traits::Slot;
-use headwater_store::{ErrorKind, Incarnation, Scanned, Store, StoreError, twice};
+use headwater_store::{ErrorKind, Incarnation, Scanned, Store, StoreError, insist};
 use headwater_wire::batch::{self, Header};
 
 use super::put_tombstone;
@@ -256,7 +256,7 @@ impl<'a> Reading<'a> {
             batch::check_crc(&bytes, &header).map_err(damaged)?;
             Ok((header, bytes))
         };
-        let (header, bytes) = twice(read, || slots.forget(slot))?;
+        let (header, bytes) = insist(read, || slots.forget(slot))?;
         let mut validator = Validator::default();
         let records = validator.records(&header, &bytes).map_err(damaged)?;
         for record in batch::records(&header, records) {
@@ -354,7 +354,7 @@ fn read_snapshot(store: &Store, name: &str) -> Result<Snapshot, StoreError> {
         let bytes = store.blobs.get(name, 0..u64::MAX)?;
         snapshot::decode(&bytes).map_err(|error| StoreError::format("Cannot read", name, error))
     };
-    twice(read, || store.blobs.forget(name))
+    insist(read, || store.blobs.forget(name))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use headwater_broker_core::tail_index::{Indexed, Place};
 use headwater_store::traits::{Slot, Slots};
-use headwater_store::{ErrorKind, Incarnation, StoreError};
+use headwater_store::{ErrorKind, Incarnation, READS_MAX, StoreError};
 use headwater_wire::batch::{self, Header};
 
 /// A batch that was looked for.
@@ -36,7 +36,7 @@ pub(in crate::backend) fn read_together(
         let bytes = read(slots, incarnations, first.place, range(together))?;
         for batch in together {
             let taken = match take(batch, first.place.pos, &bytes) {
-                JournalBatch::Damaged => read_again(slots, incarnations, batch)?,
+                JournalBatch::Damaged => insist(slots, incarnations, batch)?,
                 taken => taken,
             };
             each(batch, taken)?;
@@ -45,8 +45,22 @@ pub(in crate::backend) fn read_together(
     Ok(())
 }
 
-/// Reads one batch again. Damage is what is read so twice: a bit may have turned round on its way
-/// from the disk.
+/// Damage is what stays so however often it is read.
+fn insist(
+    slots: &dyn Slots,
+    incarnations: &[Incarnation],
+    batch: &Indexed,
+) -> Result<JournalBatch, StoreError> {
+    for _ in 1..READS_MAX {
+        let taken = read_again(slots, incarnations, batch)?;
+        if !matches!(taken, JournalBatch::Damaged) {
+            return Ok(taken);
+        }
+    }
+    Ok(JournalBatch::Damaged)
+}
+
+/// Reads one batch again: a bit may have turned round on its way from the disk.
 ///
 /// # Errors
 /// What the store says; damage is no error.

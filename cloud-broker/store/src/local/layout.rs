@@ -100,6 +100,8 @@ fn begin_from(
         disk::create_dirs(disk, &directory(header.inc))?;
         disk.rename(&spare.path, &path)?;
         disk.sync_dir(&directory(header.inc))?;
+        // Whoever made the directory may have died, or failed, before its name was durable.
+        disk.sync_dir(JOURNALS)?;
         Ok(file)
     };
     let file = begin().map_err(|error| StoreError::io("Cannot begin", disk.show(&path), error))?;

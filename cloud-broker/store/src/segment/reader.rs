@@ -7,7 +7,7 @@ use headwater_wire::crc;
 
 use super::cache::{IndexFound, Segments};
 use super::recover;
-use crate::error::{ErrorKind, StoreError, twice};
+use crate::error::{ErrorKind, READS_MAX, StoreError, insist};
 use crate::format::FormatError;
 use crate::format::segment::block::{self, SegmentBatch};
 use crate::format::segment::{Block, Directory, FOOTER_BYTES, Footer, Run, RunId, RunIndex};
@@ -195,7 +195,10 @@ impl Segment {
         for block in blocks {
             let bytes = rest.split_to((block.len as usize).min(rest.len()));
             let mut opened = block::open(&bytes, run, block);
-            if !opened.lost.is_empty() {
+            for _ in 1..READS_MAX {
+                if opened.lost.is_empty() {
+                    break;
+                }
                 blobs.forget(&self.name);
                 let bytes = get(block.pos..block.end())?;
                 let again = block::open(&bytes, run, block);
@@ -294,7 +297,7 @@ pub(super) fn open(blobs: &dyn Blobs, name: &str, bytes: u64) -> Result<Director
         let end = blobs.get(name, end_pos..bytes)?;
         read_directory(blobs, name, bytes, &end)
     };
-    match twice(read, || blobs.forget(name)) {
+    match insist(read, || blobs.forget(name)) {
         Ok((footer, directory)) => Ok(Directories {
             directory,
             footer,
@@ -322,7 +325,7 @@ pub(super) fn load_index(
         RunIndex::decode(&bytes, run, &opened.footer)
             .map_err(|error| StoreError::format("Cannot open", segment.name(), error))
     };
-    twice(read, || blobs.forget(segment.name()))
+    insist(read, || blobs.forget(segment.name()))
 }
 
 fn read_directory(

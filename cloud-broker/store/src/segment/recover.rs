@@ -8,7 +8,7 @@ use headwater_wire::crc;
 
 use super::reader::Directories;
 use super::writer::RunBuilder;
-use crate::error::{ErrorKind, StoreError, twice};
+use crate::error::{ErrorKind, StoreError, insist};
 use crate::format::FormatError;
 use crate::format::segment::block::{self, HEAD_BYTES, Head, SegmentBatch};
 use crate::format::segment::{Block, Directory, Footer, HEADER_BYTES, Header, RunId, RunIndex};
@@ -42,14 +42,14 @@ pub(super) fn open(blobs: &dyn Blobs, name: &str, bytes: u64) -> Result<Director
             let head = blobs.get(name, at..at + HEAD_BYTES as u64)?;
             Head::decode(&head).map_err(fail)
         };
-        let head = match twice(read, || blobs.forget(name)) {
+        let head = match insist(read, || blobs.forget(name)) {
             Err(error) if error.kind == ErrorKind::Damaged => continue,
             head => head?,
         };
         let end = at.saturating_add(head.block_bytes());
         if head.block_bytes() <= BLOCK_BYTES_MAX && end <= bytes {
             let read = || block::alone(&blobs.get(name, at..end)?, at).map_err(fail);
-            match twice(read, || blobs.forget(name)) {
+            match insist(read, || blobs.forget(name)) {
                 Ok((block, batches)) => found.add(head.id, block, &batches),
                 Err(error) if error.kind == ErrorKind::Damaged => {}
                 Err(error) => return Err(error),

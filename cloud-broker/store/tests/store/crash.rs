@@ -204,6 +204,36 @@ fn power_is_lost_while_a_journal_is_recovered_and_sealed() {
     }
 }
 
+/// A life that was killed, or a sync that failed, has left the directory behind.
+#[test]
+fn a_journals_directory_is_as_durable_as_its_first_file() {
+    for change in 1.. {
+        let mut is_over = false;
+        for seed in 0..8 {
+            let disk = FakeDisk::new(seed);
+            let store = open(&disk).unwrap();
+            disk.plan(FaultPlan {
+                power_off_at_change: Some(change),
+                ..FaultPlan::default()
+            });
+            let _ = Writer::new(1, 1).put(&store);
+            is_over = disk.is_powered();
+            drop(store);
+            disk.kill();
+            let store = open(&disk).unwrap();
+            let mut writer = Writer::new(1, 1);
+            writer.put(&store).unwrap();
+            drop(store);
+            disk.crash();
+            let journal = Journal::read(&open(&disk).unwrap(), writer.inc, 0);
+            assert_eq!(journal.end.next, 1, "change {change}, seed {seed}");
+        }
+        if is_over {
+            return;
+        }
+    }
+}
+
 /// With a disk that lies, or an engine that does not sync, the oracle must see the loss, or the
 /// tests above prove nothing.
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::file::JournalFile;
 use super::{LocalSlots, Tail, TailFile, give_back};
 use crate::disk::{self, DiskFile};
-use crate::error::StoreError;
+use crate::error::{READS_MAX, StoreError};
 use crate::ids::{Incarnation, Nonce};
 use crate::local::index::{Place, Slots as SlotIndex};
 use crate::local::layout::{self, PAGE_LEN, sync_journal};
@@ -181,6 +181,3 @@ fn read_end(file: &JournalFile, mut nonce: Nonce) -> Result<End, StoreError> {
         unreadable,
     })
 }
-
-/// So often a frame is read before its file is given up.
-const READS_MAX: usize = 4;
