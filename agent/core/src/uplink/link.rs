@@ -6,6 +6,8 @@ use super::{CONNECT_MS_MAX, ConnectionId, Options};
 
 /// Packet ids left for what is not a batch.
 pub(super) const ID_SLACK: usize = 4;
+/// The broker's time for an answer is doubled so many times at most: to 16 minutes.
+const DOUBLED_MAX: u32 = 4;
 
 /// What `status` shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) struct Link {
     since: Millis,
     connection: u64,
     error: Option<String>,
+    /// Connections in a row that the broker answered no batch on in time.
+    unanswered: u32,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,7 @@ impl Link {
             since: now,
             connection: 0,
             error: None,
+            unanswered: 0,
         }
     }
 
@@ -147,12 +152,26 @@ impl Link {
         }
     }
 
+    /// The broker has not answered in time. If thousands of agents return at once it takes longer,
+    /// and whoever comes again has to wait again: so the next wait is twice as long.
+    pub(super) fn went_unanswered(&mut self) {
+        self.unanswered = self.unanswered.saturating_add(1).min(DOUBLED_MAX);
+    }
+
+    /// The broker has answered a batch.
+    pub(super) fn answered(&mut self) {
+        self.unanswered = 0;
+    }
+
     pub(super) fn timeout(&self, options: &Options, idle: bool) -> Option<Millis> {
         match &self.phase {
             Phase::Down { again_at } => Some(*again_at),
             Phase::Connecting => Some(self.since.plus(CONNECT_MS_MAX)),
             // An answered ping is no progress while something waits for its answer.
-            Phase::Up(up) if !idle => Some(up.moved_at.plus(options.watchdog_ms)),
+            Phase::Up(up) if !idle => {
+                let watchdog_ms = options.watchdog_ms.saturating_mul(1 << self.unanswered);
+                Some(up.moved_at.plus(watchdog_ms))
+            }
             Phase::Up(up) => Some(up.active_at.plus(options.keep_alive_ms.saturating_mul(2))),
         }
     }

@@ -42,7 +42,8 @@ pub struct Options {
     pub seed: u64,
 }
 
-/// More than one batch needs on the slowest link allowed (64 KiB at 10 kbit/s: 52 s).
+/// More than one batch needs on the slowest link allowed (64 KiB at 10 kbit/s: 52 s). It is doubled,
+/// up to 16 times that, each time that no batch was answered in it.
 pub const WATCHDOG_MS: i64 = 60_000;
 /// A connection that did not come up after this is given up, ms.
 pub const CONNECT_MS_MAX: i64 = 30_000;
@@ -130,10 +131,11 @@ impl Uplink {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Millis) {
-        if let Some(error) = self
-            .link
-            .overdue(&self.options, self.flight.is_empty(), now)
-        {
+        let idle = self.flight.is_empty();
+        if let Some(error) = self.link.overdue(&self.options, idle, now) {
+            if !idle {
+                self.link.went_unanswered();
+            }
             self.outputs.push_back(Output::Disconnect);
             self.fail(now, error.to_owned());
         }

@@ -223,6 +223,22 @@ fn a_batch_above_the_brokers_limit_holds_its_lane() {
 }
 
 #[test]
+fn a_broker_that_takes_longer_is_given_longer() {
+    let mut world = World::new(&[("a", 9)]);
+    let mut uplink = world.start();
+    for patience in [1, 2, 4, 8, 16, 16] {
+        world.perform(&mut uplink);
+        world.pass(&mut uplink, patience * WATCHDOG_MS - 1);
+        assert_eq!(uplink.link().state, LinkState::Up, "{patience}");
+        world.pass(&mut uplink, 1);
+        assert_ne!(uplink.link().state, LinkState::Up, "{patience}");
+        world.pass(&mut uplink, crate::backoff::CAP_MS);
+    }
+    world.answer_all(&mut uplink);
+    world.assert_drained();
+}
+
+#[test]
 fn silence_is_noticed() {
     let mut world = World::new(&[("a", 9)]);
     let mut uplink = world.start();
@@ -350,7 +366,7 @@ proptest! {
             world.perform(&mut uplink);
         }
         for _ in 0..8 {
-            world.pass(&mut uplink, WATCHDOG_MS + crate::backoff::CAP_MS);
+            world.pass(&mut uplink, 16 * WATCHDOG_MS + crate::backoff::CAP_MS);
             world.answer_all(&mut uplink);
         }
         world.assert_drained();

@@ -133,6 +133,7 @@ impl Uplink {
 
     fn acknowledge(&mut self, name: LaneName, up_to: Position) {
         self.backoff.reset();
+        self.link.answered();
         self.refused_in_a_row = 0;
         if let Some(lane) = self.lanes.get_mut(&name) {
             lane.refused = None;
