@@ -7,7 +7,7 @@
 
 mod adopt;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ pub struct Recovery {
     parts: BTreeMap<(StreamId, u32), Gathered>,
     /// By shard: something behind its snapshot is lost.
     damaged: Vec<bool>,
+    /// Streams of which the catalog has told: one that is not there at the end was deleted.
+    told: BTreeSet<StreamId>,
 }
 
 /// The journal, and what the shell keeps beside it.
@@ -85,6 +87,11 @@ impl Recovery {
             let epochs = std::mem::take(&mut partition.epochs);
             let part = Part::from_state(partition, state.shard);
             let index = TailIndex::behind(0, epochs);
+            if part.topic == partitions_of(catalog::CATALOG).start().0 {
+                let values = part.records.values();
+                self.told
+                    .extend(values.filter_map(|kept| stream_of(&kept.value)));
+            }
             self.parts.insert(
                 key,
                 Gathered {
@@ -100,6 +107,11 @@ impl Recovery {
     pub fn lies_in_segments(&mut self, topic: StreamId, partition: u32, end: i64) {
         let gathered = self.parts.entry((topic, partition)).or_default();
         gathered.index.skip_to(end);
+    }
+
+    /// A stream had something before the catalog's snapshot, which says whether it is still there.
+    pub fn is_told(&mut self, topic: StreamId) {
+        self.told.insert(topic);
     }
 
     /// Takes in one entry of the index. `covered`: the shard's snapshot reaches beyond it, so it
@@ -166,6 +178,9 @@ impl Recovery {
             .part;
         match value {
             Some(value) => {
+                if entry.topic == partitions_of(catalog::CATALOG).start().0 {
+                    self.told.extend(stream_of(value));
+                }
                 let kept = Kept {
                     value: value.to_vec(),
                     offset,
@@ -295,6 +310,12 @@ impl Recovery {
         index.skip_to(part.next_offset);
         index
     }
+}
+
+/// The stream that a record of the catalog speaks of.
+fn stream_of(value: &[u8]) -> Option<StreamId> {
+    let (id, _) = CatalogRecord::decode(value).ok()?;
+    Some(id)
 }
 
 /// The partitions of an internal stream.

@@ -222,6 +222,9 @@ impl<'a> Reading<'a> {
         if !is_ours {
             return false;
         }
+        if (at, place.seq) < self.covered[0] {
+            self.recovery.is_told(entry.topic);
+        }
         let covered = (at, place.seq) < self.covered[entry.shard as usize];
         let found = &mut self.found[entry.shard as usize];
         found.batches.push((entry.len, entry.arrival_ms));

@@ -18,6 +18,8 @@ impl Recovery {
         let mut created = 0;
         let mut partitions = 0;
         let mut unknown = self.streams_with_data();
+        // Those were deleted, for all that damage can have taken.
+        unknown.retain(|id, _| !self.told.contains(id));
         for (_, kept) in self.records_of(catalog::CATALOG) {
             let (id, record) = CatalogRecord::decode(&kept.value)?;
             unknown.remove(&id);
