@@ -214,6 +214,7 @@ fn options(config: &Config, metrics: &Arc<Metrics>) -> Options {
         i32::try_from(config.kafka.group_min_session.ms()).unwrap_or(i32::MAX);
     options.lanes_per_device = config.limits.lanes_per_device as usize;
     options.disk_min_free_percent = config.limits.disk_min_free.rounded_up();
+    options.compaction_memory_bytes = config.limits.compaction_memory.as_usize();
     options.request_memory_bytes = config.limits.request_memory.as_usize();
     options
 }

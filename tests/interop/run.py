@@ -11,6 +11,7 @@ import traceback
 from importlib import metadata
 
 import with_admin
+import with_compacted
 import with_confluent_kafka
 import with_curl
 import with_groups
@@ -24,7 +25,7 @@ import with_paho_rules
 import with_tls
 from stack import GIVE_UP_S, Stack, attempt
 
-MODULES = [with_mosquitto, with_paho, with_paho_replay, with_paho_rules, with_kcat, with_confluent_kafka, with_kafka_python,
+MODULES = [with_compacted, with_mosquitto, with_paho, with_paho_replay, with_paho_rules, with_kcat, with_confluent_kafka, with_kafka_python,
            with_admin, with_groups, with_killed_members, with_curl, with_tls]
 CHECK_GIVE_UP_S = 2 * GIVE_UP_S
 

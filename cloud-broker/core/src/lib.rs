@@ -12,6 +12,7 @@ pub mod entry;
 pub mod groups;
 pub mod interest;
 pub mod journal;
+pub mod keyed;
 pub mod lanes;
 pub mod producers;
 pub mod replay;

@@ -47,6 +47,11 @@ pub struct Options {
     pub tidy_ms: i64,
     /// Memory for directories and indexes of segments, bytes.
     pub index_memory_bytes: usize,
+    /// Memory for the keys of a partition that is compacted, bytes.
+    pub compaction_memory_bytes: usize,
+    /// How long a record without a value stays after it was first compacted, ms: whoever reads
+    /// slowly learns of the deletion.
+    pub tombstones_ms: i64,
     /// How long the log takes nothing after a write that failed, before it tries again, ms.
     pub retry_ms: u32,
     /// Gives arrival times.
@@ -88,6 +93,8 @@ impl Options {
             delete_grace_ms: 600_000,
             tidy_ms: 5_000,
             index_memory_bytes: 16 << 20,
+            compaction_memory_bytes: 64 << 20,
+            tombstones_ms: 24 * 3_600_000,
             retry_ms: 1000,
             clock: Arc::new(system_clock),
             monotonic: Arc::new(boot_clock),

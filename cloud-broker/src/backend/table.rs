@@ -36,6 +36,8 @@ struct Committed {
     index: TailIndex,
     /// The newest batches, whose bytes are in memory; no gap between them.
     recent: VecDeque<StoredBatch>,
+    /// Batches that have left memory before their turn.
+    forgotten: usize,
     /// Offsets of batches that readers could not read, so that each is counted once.
     lost: BTreeSet<i64>,
 }
@@ -98,7 +100,11 @@ impl Cell {
 
     /// The oldest batch in memory has to go.
     pub(super) fn forget_oldest(&self) {
-        self.lock().recent.pop_front();
+        let mut committed = self.lock();
+        match committed.forgotten.checked_sub(1) {
+            Some(left) => committed.forgotten = left,
+            None => drop(committed.recent.pop_front()),
+        }
     }
 
     /// Batches that lie in journals, before a slot; empty if the stream was deleted.
@@ -120,9 +126,24 @@ impl Cell {
         committed.index.forget_below(end);
     }
 
-    /// One segment has taken the place of those with these names.
-    pub(super) fn merged(&self, names: &BTreeSet<String>, new: Option<Run>) {
+    /// New segments have taken the place of those with these names.
+    pub(super) fn merged(&self, names: &BTreeSet<String>, new: impl IntoIterator<Item = Run>) {
         self.lock().runs.replace(names, new);
+    }
+
+    /// Below `end` segments have been compacted by key: readers find them there, not in memory.
+    pub(super) fn compacted(&self, names: &BTreeSet<String>, new: Vec<Run>, end: i64) {
+        let mut committed = self.lock();
+        committed.runs.replace(names, new);
+        let is_old = |batch: &mut StoredBatch| batch.last_offset < end;
+        while committed.recent.pop_front_if(is_old).is_some() {
+            committed.forgotten += 1;
+        }
+    }
+
+    /// What lies in segments, oldest first.
+    pub(super) fn runs(&self) -> Vec<Run> {
+        self.lock().runs.iter().cloned().collect()
     }
 
     /// Where retention says that the partition should begin.

@@ -84,6 +84,7 @@ impl Config {
                 "limits.lanes_per_device",
                 u64::from(self.limits.lanes_per_device),
             ),
+            ("limits.compaction_memory", self.limits.compaction_memory.0),
         ];
         match at_least_one.iter().find(|(_, value)| *value == 0) {
             Some((key, _)) => Err(places.error(key, "must be at least 1")),

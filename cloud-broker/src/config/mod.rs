@@ -124,6 +124,9 @@ pub struct LimitsConfig {
     pub lanes_per_device: u32,
     /// Memory for requests that are being received or worked on, all doors together.
     pub request_memory: Bytes,
+    /// Memory for the keys of a partition that is compacted; where they are more, it takes several
+    /// passes.
+    pub compaction_memory: Bytes,
     /// Below this share of the disk nothing more is accepted.
     pub disk_min_free: Percent,
 }
@@ -260,6 +263,7 @@ impl Default for LimitsConfig {
             connections: 20_000,
             lanes_per_device: 64,
             request_memory: Bytes::mib(128),
+            compaction_memory: Bytes::mib(64),
             disk_min_free: Percent::new(5),
         }
     }

@@ -53,6 +53,7 @@ fn every_key_of_the_reference_is_known_and_the_values_there_are_the_defaults() {
         connections = 20000
         lanes_per_device = 64
         request_memory = "128MiB"
+        compaction_memory = "64MiB"
         disk_min_free = "5%"
         [[stream]]
         name = "events"

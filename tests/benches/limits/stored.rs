@@ -114,6 +114,7 @@ fn segment(shard: u32, number: u64, id: StreamId, partitions: &[u32]) -> Result<
         max_timestamp_so_far: now,
         arrival_ms_min: now,
         arrival_ms_max: now,
+        dead_bytes: 0,
     })
 }
 

@@ -117,16 +117,17 @@ impl Runs {
         }
     }
 
-    /// Puts `new`, if there is anything left, in the place of the runs that lie in segments of
-    /// these names. They follow one another.
-    pub fn replace(&mut self, names: &BTreeSet<String>, new: Option<Run>) {
+    /// Puts `new`, as far as anything of it is left, in the place of the runs that lie in segments
+    /// of these names. They follow one another.
+    pub fn replace(&mut self, names: &BTreeSet<String>, new: impl IntoIterator<Item = Run>) {
         let is_old = |run: &Run| names.contains(&run.segment.name);
         let Some(first) = self.runs.iter().position(is_old) else {
             return;
         };
         self.runs.retain(|run| !is_old(run));
-        if let Some(new) = new.filter(|new| new.end > self.start) {
-            self.runs.insert(first, new);
+        let new = new.into_iter().filter(|new| new.end > self.start);
+        for (at, new) in (first..).zip(new) {
+            self.runs.insert(at, new);
         }
         self.bytes = self.runs.iter().map(|run| run.bytes).sum();
     }

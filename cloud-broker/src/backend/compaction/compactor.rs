@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use headwater_broker_core::segments::PendingDelete;
 use headwater_store::format::manifest::{Fields, Segment, SnapshotRef};
+use headwater_store::segment::RunId;
 use headwater_store::{ErrorKind, Incarnation, Slot, StoreError};
 
 use super::publish::Part;
@@ -57,6 +58,9 @@ pub(super) struct Told {
     pub(super) segments: Vec<NewSegment>,
     /// Names of the segments whose place they take.
     pub(super) replaced: BTreeSet<String>,
+    /// The one partition of which that is so, and the offset up to which it was compacted by key;
+    /// none: all of them.
+    pub(super) compacted: Option<(RunId, i64)>,
     /// Names of new snapshots.
     pub(super) snapshots: Vec<String>,
 }
@@ -143,7 +147,7 @@ impl Compactor {
             parts,
             segments,
             snapshots: snapshots.iter().map(|new| new.name.clone()).collect(),
-            replaced: BTreeSet::new(),
+            ..Told::default()
         };
         let next = cut.next;
         let new: Vec<Segment> = told.segments.iter().map(NewSegment::to_manifest).collect();

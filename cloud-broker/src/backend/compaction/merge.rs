@@ -77,7 +77,9 @@ impl Compactor {
                 continue;
             }
             let start = known.map_or(0, |(_, cell)| cell.start());
-            for segment in old {
+            // What is in the segment and in none of its runs lives elsewhere.
+            let has_it = |segment: &&Segment| segment.runs.iter().any(|run| id_of(run) == id);
+            for segment in old.iter().filter(has_it) {
                 let (open, index) = match open_run(&shared, segment, id) {
                     Ok(Some(found)) => found,
                     Ok(None) => continue,
@@ -113,8 +115,9 @@ fn candidate(segment: &Segment, cells: &Cells, doubtful: bool) -> Candidate<RunI
         None => doubtful,
     };
     let living = segment.runs.iter().filter(|run| lives(run));
+    let all = segment.runs.iter().map(|run| run.bytes);
     Candidate {
-        bytes: segment.runs.iter().map(|run| run.bytes).sum(),
+        bytes: all.sum::<u64>().saturating_add(segment.dead_bytes),
         living_bytes: living.map(|run| run.bytes).sum(),
         ids: segment.runs.iter().map(|run| id_of(run)).collect(),
     }

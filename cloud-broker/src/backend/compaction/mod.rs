@@ -9,6 +9,7 @@ mod clean;
 mod compactor;
 mod cut;
 mod gather;
+mod keyed;
 mod merge;
 mod publish;
 mod retain;

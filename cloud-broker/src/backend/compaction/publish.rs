@@ -98,7 +98,13 @@ impl Compactor {
         }
         if !told.replaced.is_empty() {
             for (_, id, cell) in self.cells(shard) {
-                cell.merged(&told.replaced, runs(id).next());
+                match told.compacted {
+                    None => cell.merged(&told.replaced, runs(id)),
+                    Some((compacted, end)) if compacted == id => {
+                        cell.compacted(&told.replaced, runs(id).collect(), end);
+                    }
+                    Some(_) => {}
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headwater_broker_core::catalog::Cleanup;
 use headwater_broker_core::segments::Retention;
 use headwater_store::StoreError;
 use headwater_store::format::manifest::{Fields, LogStart};
@@ -36,10 +37,11 @@ impl Compactor {
     fn tidy_and_merge(&mut self, shard: u32) -> Result<(), StoreError> {
         self.prepare(shard)?;
         self.tidy_shard(shard)?;
-        match self.shared.gate.trouble() {
-            None => self.merge(shard),
-            Some(_) => Ok(()),
+        if self.shared.gate.trouble().is_some() {
+            return Ok(());
         }
+        self.compact_keys_or_warn(shard);
+        self.merge(shard)
     }
 
     fn tidy_shard(&mut self, shard: u32) -> Result<(), StoreError> {
@@ -112,12 +114,15 @@ impl Compactor {
             let Some(stream) = catalog.by_id(&id.topic) else {
                 continue;
             };
+            let spec = &stream.spec;
+            let is_deleted = spec.cleanup != Cleanup::Compact;
             let kept_bytes = match stream.internal {
                 true => Some(INTERNAL_BYTES),
-                false => stream.spec.retention_bytes,
+                false => spec.retention_bytes.filter(|_| is_deleted),
             };
+            let may_age = is_deleted && self.is_clock_right;
             let retention = Retention {
-                ms: stream.spec.retention_ms.filter(|_| self.is_clock_right),
+                ms: spec.retention_ms.filter(|_| may_age),
                 bytes: kept_bytes,
             };
             starts.insert(id, cell.wanted_start(&retention, now));

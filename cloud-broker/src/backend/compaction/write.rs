@@ -49,6 +49,7 @@ impl NewSegment {
                 .map(|run| run.arrival_ms_max)
                 .max()
                 .unwrap_or(0),
+            dead_bytes: 0,
         }
     }
 }
@@ -206,14 +207,14 @@ impl Drop for Writing<'_> {
 
 /// Leaves the disk and the processor to the journal from time to time: as long as writing took,
 /// nothing is written then.
-struct Pace {
+pub(super) struct Pace {
     rests: bool,
     bytes: usize,
     busy: Duration,
 }
 
 impl Pace {
-    fn new(rests: bool) -> Self {
+    pub(super) fn new(rests: bool) -> Self {
         Self {
             rests,
             bytes: 0,
@@ -221,7 +222,7 @@ impl Pace {
         }
     }
 
-    fn wrote(&mut self, bytes: usize, began: Instant) {
+    pub(super) fn wrote(&mut self, bytes: usize, began: Instant) {
         self.bytes += bytes;
         self.busy += began.elapsed();
         if self.rests && self.bytes >= PACE_BYTES {

@@ -6,6 +6,7 @@ mod cycles;
 mod damage;
 mod deletion;
 mod groups;
+mod keyed;
 mod power;
 mod restart;
 mod retention;

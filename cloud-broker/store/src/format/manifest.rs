@@ -62,6 +62,9 @@ pub struct Fields {
     /// Version of the program that wrote this.
     #[prost(string, tag = "13")]
     pub writer: String,
+    /// How far partitions have been compacted by key.
+    #[prost(message, repeated, tag = "14")]
+    pub compacted: Vec<Kept<Compacted>>,
 }
 
 /// A range of a journal.
@@ -99,6 +102,9 @@ pub struct Segment {
     /// Largest arrival time, ms.
     #[prost(sint64, tag = "6")]
     pub arrival_ms_max: i64,
+    /// Bytes of batches in it that belong to no run any more: they were compacted by key.
+    #[prost(uint64, tag = "7")]
+    pub dead_bytes: u64,
 }
 
 /// One partition's part of a segment.
@@ -173,6 +179,34 @@ pub struct LogStart {
     /// First offset that can be read.
     #[prost(uint64, tag = "3")]
     pub offset: u64,
+}
+
+/// How far a partition has been compacted by key.
+#[derive(Clone, PartialEq, Message)]
+pub struct Compacted {
+    /// Stream: 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub topic: Vec<u8>,
+    /// Partition of the stream.
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// Bytes of the compacted part, when the last compaction left it.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Since when, oldest first.
+    #[prost(message, repeated, tag = "4")]
+    pub marks: Vec<Kept<Mark>>,
+}
+
+/// Offsets below one have been compacted since some time.
+#[derive(Clone, PartialEq, Message)]
+pub struct Mark {
+    /// The offset.
+    #[prost(uint64, tag = "1")]
+    pub to: u64,
+    /// Wall-clock time, ms.
+    #[prost(sint64, tag = "2")]
+    pub ms: i64,
 }
 
 const ENVELOPE: Envelope = Envelope {
@@ -263,13 +297,15 @@ macro_rules! known {
     )*};
 }
 known! {
-    Fields: 1 2 3 4 5 6 7 8 9 10 11 12 13;
+    Fields: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
     Source: 1 2 3;
-    Segment: 1 2 3 4 5 6;
+    Segment: 1 2 3 4 5 6 7;
     Run: 1 2 3 4 5 6 7;
     Page: 1 2 3 4;
     SnapshotRef: 1 2 3 4;
     LogStart: 1 2 3;
+    Compacted: 1 2 3 4;
+    Mark: 1 2;
 }
 
 #[cfg(test)]

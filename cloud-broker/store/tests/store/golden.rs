@@ -352,6 +352,7 @@ fn shard_manifest() -> Manifest {
         max_timestamp_so_far: 1_760_000_000_000,
         arrival_ms_min: 1_750_000_000_000,
         arrival_ms_max: 1_760_000_000_000,
+        dead_bytes: 0,
     };
     let snapshot = SnapshotRef {
         name: names::snapshot(3, 2, INC, 1),
@@ -401,6 +402,7 @@ fn shard_manifest() -> Manifest {
         ],
         pending_delete: vec!["s/00003/x/old".into()],
         writer: "0.1.0".into(),
+        compacted: Vec::new(),
     }
     .into()
 }

@@ -7,23 +7,6 @@ fn id(byte: u8) -> Vec<u8> {
 }
 
 fn sample() -> Manifest {
-    let run = Run {
-        topic: id(7),
-        partition: 1,
-        from: 10,
-        to: 20,
-        bytes: 90,
-        max_timestamp: -5,
-        arrival_ms: 2,
-    };
-    let segment = Segment {
-        name: "s/00001/g/00000002-01010101-00000003".into(),
-        bytes: 100,
-        runs: vec![run.into()],
-        max_timestamp_so_far: -5,
-        arrival_ms_min: 1,
-        arrival_ms_max: 2,
-    };
     Fields {
         rev: 3,
         write_id: id(1),
@@ -45,7 +28,7 @@ fn sample() -> Manifest {
             }
             .into(),
         ],
-        segments: vec![segment.into()],
+        segments: vec![segment().into()],
         pages: vec![
             Page {
                 name: "p".into(),
@@ -74,8 +57,40 @@ fn sample() -> Manifest {
         ],
         pending_delete: vec!["old".into()],
         writer: "0.1.0".into(),
+        compacted: vec![compacted().into()],
     }
     .into()
+}
+
+fn segment() -> Segment {
+    let run = Run {
+        topic: id(7),
+        partition: 1,
+        from: 10,
+        to: 20,
+        bytes: 90,
+        max_timestamp: -5,
+        arrival_ms: 2,
+    };
+    Segment {
+        name: "s/00001/g/00000002-01010101-00000003".into(),
+        bytes: 100,
+        runs: vec![run.into()],
+        max_timestamp_so_far: -5,
+        arrival_ms_min: 1,
+        arrival_ms_max: 2,
+        dead_bytes: 11,
+    }
+}
+
+fn compacted() -> Compacted {
+    let mark = Mark { to: 15, ms: -7 };
+    Compacted {
+        topic: vec![7; 16],
+        partition: 1,
+        bytes: 12,
+        marks: vec![mark.into()],
+    }
 }
 
 #[test]
