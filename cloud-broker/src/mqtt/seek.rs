@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use headwater_broker_core::PartitionId;
 use headwater_broker_core::replay::Merge;
+use headwater_mqtt::Reason;
 use tokio::task::{spawn_blocking, spawn_local};
 
-use super::connection::{Connection, State};
+use super::connection::{Connection, End, State};
 use super::core::Core;
 use super::replay::Beginning;
 use super::scan::{self, Reader, ScanId};
@@ -113,7 +114,11 @@ impl Search {
         let found = match found {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => return scan::give_up(connection, &error),
-            Err(stopped) => return tracing::debug!("Looking for a time was cut short: {stopped}"),
+            Err(stopped) => {
+                tracing::debug!("Looking for a time was cut short: {stopped}");
+                // Without it everything would be replayed.
+                return connection.close(End::Because(Reason::UNSPECIFIED));
+            }
         };
         for (index, offset) in found {
             if let Some(latest) = self.latest.get_mut(index) {

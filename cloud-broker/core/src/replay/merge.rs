@@ -112,6 +112,13 @@ impl<B> Merge<B> {
         }
     }
 
+    /// Partitions that it is beyond the end of; `ends` by partition.
+    pub fn beyond(&self, ends: &[i64]) -> impl Iterator<Item = usize> {
+        let end = |partition: usize| ends.get(partition).copied().unwrap_or(0);
+        let parts = self.parts.iter().enumerate();
+        parts.filter_map(move |(partition, part)| (part.next > end(partition)).then_some(partition))
+    }
+
     /// Partitions that are before their end, and of whose next batch nothing is known: each with
     /// its next offset. `ends` by partition.
     pub fn unknown(&self, ends: &[i64]) -> impl Iterator<Item = (usize, i64)> {
@@ -265,6 +272,13 @@ mod tests {
         }
         assert_eq!(merge.held_bytes(), 0);
         out
+    }
+
+    #[test]
+    fn what_it_is_beyond_is_told() {
+        let merge: Merge<()> = Merge::new(vec![3, 5, 1, 0], 0);
+        assert_eq!(merge.beyond(&[3, 4]).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(merge.beyond(&[9, 9, 9]).count(), 0);
     }
 
     proptest! {

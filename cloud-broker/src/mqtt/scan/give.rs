@@ -44,6 +44,9 @@ impl Core {
             }
         }
         let Some(earliest) = scan.place.pop() else {
+            if self.is_ahead_of(&fanout, scan) {
+                return Step::More;
+            }
             self.go_live(&mut fanout, scan);
             return Step::Ended;
         };
@@ -53,6 +56,14 @@ impl Core {
             Err(_) => {}
         }
         Step::More
+    }
+
+    /// Whether live delivery has still to give out what was committed a moment ago, and a client that
+    /// begins at the log's end has seen it.
+    fn is_ahead_of(&self, fanout: &Fanout, scan: &Scan) -> bool {
+        let live = |index| fanout.next().get(index).copied().unwrap_or(0);
+        let mut beyond = scan.place.beyond(fanout.next());
+        beyond.any(|index| self.door.backend.bounds(partition_at(index)).end > live(index))
     }
 
     /// Readers that the scan does not come to go on with another.
