@@ -42,7 +42,7 @@ pub fn file(path: &Path) -> Result<Value, StoreError> {
 /// broker may be using it; what it is just writing may look damaged then.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file()`].
 pub fn object(dir: &Path, name: &str) -> Result<Value, StoreError> {
     let below = |name: &str| {
         Path::new(name)
