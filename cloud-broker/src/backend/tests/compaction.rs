@@ -11,6 +11,26 @@ use headwater_store::{Scanned, Store};
 use super::*;
 
 impl Site {
+    /// A partition that has its shard to itself, which is compacted after so many batches; readers
+    /// find nothing in memory.
+    fn compacting(seed: u64, batches: u64, set: impl FnOnce(&mut Options)) -> (Self, PartitionId) {
+        let mut site = Self::new(seed);
+        site.compact_after(batches);
+        site.options.recent_bytes = 0;
+        set(&mut site.options);
+        site.start().unwrap();
+        let partition = Self::apart(&site.events())[0];
+        (site, partition)
+    }
+
+    /// The same, and segments are merged early and deleted at once.
+    fn merging(seed: u64, batches: u64) -> (Self, PartitionId) {
+        Self::compacting(seed, batches, |options| {
+            options.thresholds.merge_count = 4;
+            options.delete_grace_ms = 0;
+        })
+    }
+
     /// With this timestamp.
     fn append_at(&self, partition: PartitionId, time: i64, value: &str) -> i64 {
         let mut builder = BatchBuilder::new();
@@ -77,11 +97,7 @@ fn records_are_read_from_segments_as_before() {
 
 #[test]
 fn times_and_epochs_are_found_across_segments_and_journal() {
-    let mut site = Site::new(1);
-    site.compact_after(2);
-    site.options.recent_bytes = 0;
-    site.start().unwrap();
-    let partition = Site::apart(&site.events())[0];
+    let (mut site, partition) = Site::compacting(1, 2, |_| {});
     // Late data: the greatest timestamp lies in a segment.
     for (n, time) in [(0, 10), (1, 50), (2, 20), (3, 30)] {
         assert_eq!(site.append_at(partition, time, "x"), n);
@@ -167,11 +183,7 @@ fn a_thread_does_the_same() {
 
 #[test]
 fn damage_in_a_segment_costs_what_is_damaged() {
-    let mut site = Site::new(1);
-    site.compact_after(3);
-    site.options.recent_bytes = 0;
-    site.start().unwrap();
-    let partition = Site::apart(&site.events())[0];
+    let (mut site, partition) = Site::compacting(1, 3, |_| {});
     for n in 0..3 {
         site.append(partition, &format!("value {n}"));
     }
@@ -198,11 +210,7 @@ fn damage_in_a_segment_costs_what_is_damaged() {
 
 #[test]
 fn a_segment_that_is_missing_is_passed_over() {
-    let mut site = Site::new(1);
-    site.compact_after(3);
-    site.options.recent_bytes = 0;
-    site.start().unwrap();
-    let partition = Site::apart(&site.events())[0];
+    let (mut site, partition) = Site::compacting(1, 3, |_| {});
     for n in 0..3 {
         site.append(partition, &format!("value {n}"));
     }
@@ -291,13 +299,10 @@ fn small_segments_become_one() {
 
 #[test]
 fn a_manifest_stays_small_and_its_pages_can_be_damaged_once() {
-    let mut site = Site::new(1);
-    site.compact_after(1);
-    site.options.thresholds.page_bytes = 500;
-    site.options.thresholds.merge_count = 1000;
-    site.options.recent_bytes = 0;
-    site.start().unwrap();
-    let partition = Site::apart(&site.events())[0];
+    let (mut site, partition) = Site::compacting(1, 1, |options| {
+        options.thresholds.page_bytes = 500;
+        options.thresholds.merge_count = 1000;
+    });
     let expected: Vec<_> = (0..60).map(|n| format!("value {n}")).collect();
     for value in &expected {
         site.append(partition, value);

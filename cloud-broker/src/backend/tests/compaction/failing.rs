@@ -11,13 +11,7 @@ use super::*;
 #[test]
 fn a_bit_that_turns_round_on_its_way_is_no_damage() {
     for read in 1.. {
-        let mut site = Site::new(read);
-        site.compact_after(2);
-        site.options.recent_bytes = 0;
-        site.options.thresholds.merge_count = 4;
-        site.options.delete_grace_ms = 0;
-        site.start().unwrap();
-        let partition = Site::apart(&site.events())[0];
+        let (site, partition) = Site::merging(read, 2);
         let shard = site.shard(partition);
         site.disk.plan(FaultPlan {
             flip_read: Some(read),
@@ -173,11 +167,7 @@ fn a_snapshot_of_which_there_is_but_one_is_written_again() {
 /// Readers pass over it, what else is there goes into a segment, and the journal can go.
 #[test]
 fn what_the_disk_cannot_give_keeps_nothing_else_waiting() {
-    let mut site = Site::new(1);
-    site.compact_after(1000);
-    site.options.recent_bytes = 0;
-    site.start().unwrap();
-    let partition = Site::apart(&site.events())[0];
+    let (site, partition) = Site::compacting(1, 1000, |_| {});
     for n in 0..4 {
         site.append(partition, &n.to_string());
     }
@@ -201,13 +191,7 @@ fn what_the_disk_cannot_give_keeps_nothing_else_waiting() {
 /// A merge leaves out a segment of which nothing can be read; the others become one.
 #[test]
 fn a_segment_of_which_nothing_is_left_is_merged_away() {
-    let mut site = Site::new(1);
-    site.compact_after(1);
-    site.options.recent_bytes = 0;
-    site.options.thresholds.merge_count = 4;
-    site.options.delete_grace_ms = 0;
-    site.start().unwrap();
-    let partition = Site::apart(&site.events())[0];
+    let (site, partition) = Site::merging(1, 1);
     let shard = site.shard(partition);
     let segments = |site: &Site| -> Vec<String> {
         let files = site.segments().into_iter();
