@@ -74,7 +74,9 @@ impl Batches {
         }
         report.records += u64::from(count.unsigned_abs());
         let told = header.record_count;
-        match count == told && (header.base_offset, header.last_offset() + 1) == offsets {
+        match count == told
+            && (header.base_offset, header.last_offset().saturating_add(1)) == offsets
+        {
             true => Ok(()),
             false => Err(BatchError::Count {
                 records: count,

@@ -73,7 +73,7 @@ impl Compactor {
             bytes += compacted.map(|run| run.bytes).sum::<u64>();
             let is_last = group.last().map(|run| run.from) == covered.last().map(|run| run.from);
             let mark = is_last.then(|| {
-                let ms = (self.shared.options.clock)().0;
+                let ms = self.shared.now().0;
                 let to = newest.covered_to();
                 keyed.marks.push(Mark { to, ms });
                 keyed.reached(bytes)
@@ -153,7 +153,7 @@ impl Compactor {
 
     /// Below this offset records without a value may go. A clock that may be wrong says nothing.
     fn tombstones_to(&self, marks: &mut Marks) -> i64 {
-        let now = (self.shared.options.clock)();
+        let now = self.shared.now();
         match self.is_clock_right {
             true => marks.compacted_for(self.shared.options.tombstones_ms, now),
             false => 0,

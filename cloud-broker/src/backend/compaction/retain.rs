@@ -41,6 +41,8 @@ impl Compactor {
             return Ok(());
         }
         self.compact_keys_or_warn(shard);
+        // It may have failed with nobody knowing whether the manifest was changed.
+        self.prepare(shard)?;
         self.merge(shard)
     }
 

@@ -16,11 +16,28 @@ pub(super) struct Pages {
     all: Vec<Paged>,
 }
 
-/// One page, and the names of its segments.
+/// One page, and what its segments are.
 #[derive(Clone, Debug)]
 struct Paged {
     page: Kept<Page>,
-    segments: Vec<String>,
+    segments: Vec<Listed>,
+}
+
+/// A segment as a page lists it: what is said of one may change while its name stays.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Listed {
+    name: String,
+    /// Of all that is said of it.
+    hash: u64,
+}
+
+impl From<&Kept<Segment>> for Listed {
+    fn from(segment: &Kept<Segment>) -> Self {
+        Self {
+            name: segment.name.clone(),
+            hash: page::hash_of(segment),
+        }
+    }
 }
 
 /// Names for new pages, and those that were given since somebody asked for them.
@@ -60,7 +77,7 @@ impl Pages {
             })?;
             pages.all.push(Paged {
                 page: page.clone(),
-                segments: found.iter().map(|segment| segment.name.clone()).collect(),
+                segments: found.iter().map(Listed::from).collect(),
             });
             segments.extend(found);
         }
@@ -91,12 +108,14 @@ impl Pages {
         page_bytes: usize,
         names: &mut Names,
     ) -> Result<Self, StoreError> {
-        let known = { self.all.iter().enumerate() }
-            .flat_map(|(at, paged)| paged.segments.iter().map(move |name| (name.as_str(), at)))
+        let known: BTreeMap<&Listed, usize> = { self.all.iter().enumerate() }
+            .flat_map(|(at, paged)| paged.segments.iter().map(move |listed| (listed, at)))
             .collect();
+        let page_of = |segment| known.get(&Listed::from(segment)).copied();
+        let places: Vec<Option<usize>> = fields.segments.iter().map(page_of).collect();
         let mut folded = Self::default();
         let lengths: Vec<usize> = self.all.iter().map(|paged| paged.segments.len()).collect();
-        for part in spread(&fields.segments, &known, &lengths, page_bytes) {
+        for part in spread(&fields.segments, &places, &lengths, page_bytes) {
             folded.all.push(match part {
                 Part::Same(at) => self.all[at].clone(),
                 Part::New(places) => write(blobs, fields, places, names)?,
@@ -107,14 +126,15 @@ impl Pages {
     }
 }
 
-/// `known`: the page of each segment that is in one; `lengths`: how many each page has.
+/// `places`: the page of each segment, if one says of it what is said now; `lengths`: how many each
+/// page has.
 fn spread(
     segments: &[Kept<Segment>],
-    known: &BTreeMap<&str, usize>,
+    places: &[Option<usize>],
     lengths: &[usize],
     page_bytes: usize,
 ) -> Vec<Part> {
-    let page_of = |at: usize| known.get(segments[at].name.as_str()).copied();
+    let page_of = |at: usize| places[at];
     let bytes = |places: Range<usize>| page::bytes_of(&segments[places]);
     let paged = (0..segments.len()).rfind(|at| page_of(*at).is_some());
     let paged = paged.map_or(0, |last| last + 1);
@@ -171,8 +191,7 @@ fn write(
     names: &mut Names,
 ) -> Result<Paged, StoreError> {
     let segments = fields.segments[places].to_vec();
-    let listed = segments.iter().map(|segment| segment.name.clone());
-    let listed: Vec<_> = listed.collect();
+    let listed: Vec<_> = segments.iter().map(Listed::from).collect();
     let page = page::Fields {
         shard: fields.shard,
         segments,

@@ -1,6 +1,8 @@
 //! Manifest page (`HWP1`): segments that a manifest no longer lists itself, so that it stays small
 //! however many there are. Nobody changes a page: the manifest names another one instead.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use prost::Message;
 
 use super::FormatError;
@@ -47,6 +49,13 @@ pub fn encode(page: &Page) -> Result<Vec<u8>, FormatError> {
 /// What these segments take of a page, or of a manifest, before compression, bytes.
 pub fn bytes_of(segments: &[Kept<Segment>]) -> usize {
     segments.iter().map(Message::encoded_len).sum()
+}
+
+/// A hash of all that is said of a segment, for this process alone.
+pub fn hash_of(segment: &Kept<Segment>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    segment.encode_to_vec().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Reads and checks what [`encode`] writes: ids have 16 bytes.

@@ -28,10 +28,11 @@ impl Recovery {
         }
         let mut names = Vec::new();
         for (id, count) in unknown {
-            partitions += count as usize;
-            if count > PARTITIONS_MAX || partitions > PARTITIONS_OF_ALL_MAX {
+            let all = partitions + count as usize;
+            if count > PARTITIONS_MAX || all > PARTITIONS_OF_ALL_MAX {
                 continue;
             }
+            partitions = all;
             created += 1;
             let record = CatalogRecord {
                 id: uuid::format(&id),
